@@ -1,0 +1,116 @@
+package openai
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// Error is an error in the shape OpenAI clients parse. Status is the HTTP status it travels with.
+type Error struct {
+	Status  int    `json:"-"`
+	Message string `json:"message"`
+	Type    string `json:"type"`
+	Param   string `json:"param"`
+	Code    string `json:"code"`
+	// RetryAfter, in seconds, is sent as a header when it is above 0.
+	RetryAfter int `json:"-"`
+	// Cause is for the log and the trace; it never reaches a client.
+	Cause error `json:"-"`
+}
+
+// Types of errors, as OpenAI names them.
+const (
+	TypeInvalidRequest = "invalid_request_error"
+	TypeRateLimit      = "rate_limit_error"
+	TypeServer         = "server_error"
+	TypePolicy         = "policy_error"
+)
+
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Code, e.Message, e.Cause)
+	}
+	return e.Code + ": " + e.Message
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// MarshalJSON writes the envelope {"error": {...}} with null for an absent param or code.
+func (e *Error) MarshalJSON() ([]byte, error) {
+	null := func(s string) any {
+		if s == "" {
+			return nil
+		}
+		return s
+	}
+	return json.Marshal(map[string]any{"error": map[string]any{
+		"message": e.Message, "type": e.Type, "param": null(e.Param), "code": null(e.Code),
+	}})
+}
+
+// Invalid returns a 400 for one parameter of the request.
+func Invalid(param, code, format string, args ...any) *Error {
+	return &Error{Status: http.StatusBadRequest, Type: TypeInvalidRequest, Param: param, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// FieldError is a value of a known field that has the wrong form.
+type FieldError struct{ Field, Message string }
+
+func (e *FieldError) Error() string { return e.Message }
+
+// Decode reads one JSON document from body into v. A fault comes back as an *Error with the status a client expects:
+// 400 for malformed JSON and wrong types, naming the field, and 413 when body is an http.MaxBytesReader that ran over.
+// Unknown fields are accepted.
+func Decode(body io.Reader, v any) ([]byte, error) {
+	b, err := io.ReadAll(body)
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, &Error{Status: http.StatusRequestEntityTooLarge, Type: TypeInvalidRequest, Code: "request_too_large",
+				Message: fmt.Sprintf("the request body is larger than %d bytes", tooLarge.Limit)}
+		}
+		return nil, &Error{Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: "body_unreadable", Message: "the request body could not be read", Cause: err}
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		return nil, Invalid("", "invalid_json", "the request body is empty; send a JSON object")
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		var syntax *json.SyntaxError
+		var wrong *json.UnmarshalTypeError
+		var field *FieldError
+		switch {
+		case errors.As(err, &field):
+			return nil, Invalid(field.Field, "invalid_value", "%s", field.Message)
+		case errors.As(err, &wrong):
+			if wrong.Field == "" {
+				return nil, Invalid("", "invalid_type", "the request body must be a JSON object, not %s", wrong.Value)
+			}
+			return nil, Invalid(wrong.Field, "invalid_type", "%s: expected %s, got %s", wrong.Field, jsonKind(wrong.Type.Kind().String()), wrong.Value)
+		case errors.As(err, &syntax):
+			return nil, Invalid("", "invalid_json", "the request body is not valid JSON: %v at byte %d", syntax, syntax.Offset)
+		}
+		return nil, Invalid("", "invalid_json", "the request body is not valid JSON: %v", err)
+	}
+	return b, nil
+}
+
+// jsonKind names a Go kind as a JSON author would.
+func jsonKind(kind string) string {
+	switch kind {
+	case "int", "int32", "int64":
+		return "an integer"
+	case "float64":
+		return "a number"
+	case "bool":
+		return "a boolean"
+	case "string":
+		return "a string"
+	case "slice":
+		return "an array"
+	}
+	return "an object"
+}
