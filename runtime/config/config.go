@@ -1,0 +1,241 @@
+// Package config reads the one YAML file that describes an appliance. The Go types here are its schema: unknown keys
+// and values out of range are errors that show the offending line. Defaults come from policies/default.yaml, whose
+// comments are the reference for every key.
+//
+// The package opens no plugin, model or store. Start reading at [Load].
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is a whole configuration with every default filled in.
+type Config struct {
+	Listen       string              `yaml:"listen"`
+	Admin        string              `yaml:"admin"`
+	Data         string              `yaml:"data"`
+	Model        Model               `yaml:"model"`
+	Limits       Limits              `yaml:"limits"`
+	Log          Log                 `yaml:"log"`
+	Trace        Trace               `yaml:"trace"`
+	Cache        Cache               `yaml:"cache"`
+	KV           KV                  `yaml:"kv"`
+	Plugins      map[string]Plugin   `yaml:"plugins"`
+	Routes       map[string]Route    `yaml:"routes"`
+	DirectModels bool                `yaml:"direct_models"`
+	Upstreams    map[string]Upstream `yaml:"upstreams"`
+}
+
+// Model is the model on this device.
+type Model struct {
+	File       string `yaml:"file"`
+	ID         string `yaml:"id"`
+	Threads    int    `yaml:"threads"`
+	MaxContext int    `yaml:"max_context"`
+	KVMemory   Size   `yaml:"kv_memory"`
+}
+
+// Limits bounds what requests may take.
+type Limits struct {
+	Body           Size     `yaml:"body"`
+	RequestTimeout Duration `yaml:"request_timeout"`
+	Concurrency    int      `yaml:"concurrency"`
+	Queue          int      `yaml:"queue"`
+	MaxTokens      int      `yaml:"max_tokens"`
+	Choices        int      `yaml:"choices"`
+	ToolRounds     int      `yaml:"tool_rounds"`
+}
+
+// Log says what is written to standard error.
+type Log struct {
+	Level   string `yaml:"level"`
+	Format  string `yaml:"format"`
+	Prompts bool   `yaml:"prompts"`
+}
+
+// Trace says how long decision traces are kept and whether they hold text.
+type Trace struct {
+	Retention Duration `yaml:"retention"`
+	MaxSize   Size     `yaml:"max_size"`
+	Prompts   bool     `yaml:"prompts"`
+}
+
+// Cache bounds the answer cache.
+type Cache struct {
+	MaxSize Size     `yaml:"max_size"`
+	TTL     Duration `yaml:"ttl"`
+}
+
+// KV bounds the plugins' key-value store.
+type KV struct {
+	MaxSize Size `yaml:"max_size"`
+}
+
+// Plugin is one sandboxed module: Builtin names one in the binary, File one on disk. Exactly one is set.
+type Plugin struct {
+	Builtin string            `yaml:"builtin"`
+	File    string            `yaml:"file"`
+	Config  map[string]string `yaml:"config"`
+	Grant   []string          `yaml:"grant"`
+	Timeout Duration          `yaml:"timeout"` // 0: the manifest's
+	Memory  Size              `yaml:"memory"`  // 0: the manifest's
+	Fuel    uint64            `yaml:"fuel"`    // 0: the manifest's
+}
+
+// Route is a pipeline that clients choose by name.
+type Route struct {
+	Description   string   `yaml:"description"`
+	Models        []string `yaml:"models"`
+	System        string   `yaml:"system"`
+	PromptVersion string   `yaml:"prompt_version"`
+	Router        Stage    `yaml:"router"`
+	Guards        Guards   `yaml:"guards"`
+	Cache         CacheUse `yaml:"cache"`
+	Tools         []string `yaml:"tools"`
+	Window        int      `yaml:"window"`
+}
+
+// Stage names the plugin of a stage and what its failure means.
+type Stage struct {
+	Plugin  string   `yaml:"plugin"`
+	OnError string   `yaml:"on_error"` // closed, open
+	Timeout Duration `yaml:"timeout"`  // 0: the plugin's
+}
+
+// Open says that the request goes on when the plugin fails.
+func (s Stage) Open() bool { return s.OnError == "open" }
+
+// Guards lists the guards of each stage in the order they run.
+type Guards struct {
+	Input  []Stage `yaml:"input"`
+	Tool   []Stage `yaml:"tool"`
+	Output []Stage `yaml:"output"`
+}
+
+// CacheUse names the plugin that plans the use of the cache. Without one the route has no cache. A plan that fails
+// always leaves the cache out, since an answer without it is right.
+type CacheUse struct {
+	Plugin  string   `yaml:"plugin"`
+	TTL     Duration `yaml:"ttl"`
+	Timeout Duration `yaml:"timeout"`
+}
+
+// Upstream is a remote OpenAI-compatible endpoint.
+type Upstream struct {
+	BaseURL       string   `yaml:"base_url"`
+	APIKey        Secret   `yaml:"api_key"`
+	Models        []string `yaml:"models"`
+	ContextTokens int      `yaml:"context_tokens"`
+	Timeouts      Timeouts `yaml:"timeouts"`
+}
+
+// Timeouts of an upstream.
+type Timeouts struct {
+	Connect   Duration `yaml:"connect"`
+	FirstByte Duration `yaml:"first_byte"`
+	Idle      Duration `yaml:"idle"`
+}
+
+// Local is the name a route's Models uses for the model on this device.
+const Local = "local"
+
+// Size is a number of bytes, written as 512, 64KiB, 32MiB or 1GiB.
+type Size int64
+
+// UnmarshalYAML reads the number with its unit.
+func (s *Size) UnmarshalYAML(b []byte) error {
+	n, err := ParseSize(scalar(b))
+	*s = n
+	return err
+}
+
+// ParseSize reads a size as a configuration or a flag states it.
+func ParseSize(text string) (Size, error) {
+	number, shift := strings.TrimSpace(text), 0
+	for unit, bits := range map[string]int{"KiB": 10, "MiB": 20, "GiB": 30} {
+		if rest, ok := strings.CutSuffix(number, unit); ok {
+			number, shift = strings.TrimSpace(rest), bits
+			break
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 0 || n > 1<<62>>shift {
+		return 0, fmt.Errorf("%q is not a size; write bytes, or a number with KiB, MiB or GiB", text)
+	}
+	return Size(n << shift), nil
+}
+
+// Duration is a time.Duration, written as 500ms, 30s, 5m or 24h.
+type Duration time.Duration
+
+// UnmarshalYAML reads a Go duration.
+func (d *Duration) UnmarshalYAML(b []byte) error {
+	text := scalar(b)
+	v, err := time.ParseDuration(text)
+	if err != nil || v < 0 {
+		return fmt.Errorf("%q is not a duration; write for example 500ms, 30s, 5m or 24h", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// D returns the value as the standard type.
+func (d Duration) D() time.Duration { return time.Duration(d) }
+
+// Secret is a value that may name an environment variable as ${NAME}, and that never prints.
+type Secret string
+
+// UnmarshalYAML expands ${NAME}; a variable that is not set is an error.
+func (s *Secret) UnmarshalYAML(b []byte) error {
+	var missing string
+	text := scalar(b)
+	expanded := os.Expand(text, func(name string) string {
+		v, ok := os.LookupEnv(name)
+		if !ok {
+			missing = name
+		}
+		return v
+	})
+	if missing != "" {
+		return fmt.Errorf("the environment variable %s is not set", missing)
+	}
+	*s = Secret(expanded)
+	return nil
+}
+
+func (Secret) String() string { return "[secret]" }
+
+// GoString keeps the secret out of %#v.
+func (Secret) GoString() string { return "[secret]" }
+
+// scalar returns the text of a YAML scalar without its quotes.
+func scalar(b []byte) string {
+	text := strings.TrimSpace(string(b))
+	if len(text) >= 2 && (text[0] == '"' || text[0] == '\'') && text[len(text)-1] == text[0] {
+		return text[1 : len(text)-1]
+	}
+	return text
+}
+
+// DataDir returns the state directory: the one configured, $LEDGE_DATA, or ledge below the user's data directory.
+func (c *Config) DataDir() (string, error) {
+	if c.Data != "" {
+		return c.Data, nil
+	}
+	if dir := os.Getenv("LEDGE_DATA"); dir != "" {
+		return dir, nil
+	}
+	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
+		return filepath.Join(dir, "ledge"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no data directory: set data in the configuration, or give --data DIR: %w", err)
+	}
+	return filepath.Join(home, ".local", "share", "ledge"), nil
+}

@@ -1,0 +1,90 @@
+package config
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDefaults_AreComplete(t *testing.T) {
+	c, err := Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.Routes["default"]
+	if c.Listen != "127.0.0.1:8080" || c.Limits.Body != 4<<20 || c.Trace.Retention.D() != 168*time.Hour {
+		t.Errorf("defaults not read: %+v", c)
+	}
+	if len(r.Guards.Input) != 2 || r.Guards.Input[0].Open() || !r.Router.Open() || r.Window != 256 {
+		t.Errorf("default route not read: %+v", r)
+	}
+}
+
+func TestParse_LaysFileOverDefaults(t *testing.T) {
+	t.Setenv("KEY_FOR_TEST", "s3cret")
+	c, err := Parse([]byte(`
+listen: 0.0.0.0:9000
+limits: {max_tokens: 99}
+plugins:
+  mine: {file: mine.wasm, memory: 8MiB, timeout: 20ms, grant: [kv]}
+routes:
+  support:
+    models: [far/m1, local]
+    guards: {input: [{plugin: mine}]}
+upstreams:
+  far: {base_url: "http://127.0.0.1:1/v1", api_key: "${KEY_FOR_TEST}", models: [m1]}
+`), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Limits.MaxTokens != 99 || c.Limits.Concurrency != 64 {
+		t.Errorf("limits = %+v", c.Limits)
+	}
+	if _, ok := c.Plugins["router"]; !ok || c.Plugins["mine"].Memory != 8<<20 || c.Plugins["mine"].Timeout.D() != 20*time.Millisecond {
+		t.Errorf("plugins = %+v", c.Plugins)
+	}
+	if got := c.Routes["support"].Guards.Input[0].OnError; got != "closed" {
+		t.Errorf("a guard's on_error defaults to %q", got)
+	}
+	if c.Upstreams["far"].APIKey != "s3cret" || c.Upstreams["far"].APIKey.String() != "[secret]" {
+		t.Error("the secret was not expanded, or prints")
+	}
+}
+
+func TestParse_FaultsShowTheLine(t *testing.T) {
+	for name, tc := range map[string]struct{ src, want string }{
+		"unknown key":       {"listen: 127.0.0.1:1\nlissten: x\n", "2 | lissten"},
+		"unknown inner key": {"limits:\n  body: 1MiB\n  bodyy: 2\n", "bodyy"},
+		"wrong type":        {"limits:\n  concurrency: many\n", "2 |"},
+		"bad size":          {"limits:\n  body: 1MB\n", "is not a size"},
+		"bad duration":      {"limits:\n  request_timeout: 5 minutes\n", "is not a duration"},
+		"bad address":       {"listen: here\n", "host:port"},
+		"out of range":      {"limits:\n  concurrency: 0\n", "at least 1"},
+		"missing plugin":    {"routes:\n  default:\n    guards:\n      input:\n        - {plugin: nosuch}\n", `there is no plugin "nosuch"`},
+		"unknown upstream":  {"routes:\n  default:\n    models: [x/y]\n", "neither local nor"},
+		"two sources":       {"plugins:\n  a: {builtin: router, file: x.wasm}\n", "either builtin or file"},
+		"unset variable":    {"upstreams:\n  u: {base_url: \"http://h/v1\", api_key: \"${NOT_SET_ANYWHERE}\", models: [m]}\n", "NOT_SET_ANYWHERE"},
+		"not yaml":          {"listen: [\n", "listen"},
+		"a list":            {"- a\n- b\n", "configuration test"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse([]byte(tc.src), "test")
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error %v lacks %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("listen: 127.0.0.1:1\nplugins: {a: {file: b}}\n"))
+	f.Add([]byte("routes: {default: {models: [local]}}"))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		if len(src) > 4096 {
+			return
+		}
+		if c, err := Parse(src, "fuzz"); err == nil && c.Routes["default"].Window < 16 {
+			t.Error("an invalid window passed")
+		}
+	})
+}

@@ -1,0 +1,238 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/ledge-run/ledge/policies"
+)
+
+// maxFile bounds a configuration file, in bytes.
+const maxFile = 1 << 20
+
+// Load returns the defaults with the file at path laid over them. An empty path gives the defaults.
+func Load(path string) (*Config, error) {
+	c, err := parse(policies.Default, "built-in defaults", nil)
+	if err != nil {
+		return nil, err
+	}
+	if path == "" {
+		return c, nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("configuration %s: %d bytes, more than %d", path, info.Size(), maxFile)
+	}
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return parse(src, path, c)
+}
+
+// Parse lays src over the defaults; name stands for it in errors.
+func Parse(src []byte, name string) (*Config, error) {
+	c, err := parse(policies.Default, "built-in defaults", nil)
+	if err != nil {
+		return nil, err
+	}
+	return parse(src, name, c)
+}
+
+func parse(src []byte, name string, base *Config) (*Config, error) {
+	c := &Config{}
+	if base != nil {
+		*c = *base
+		// The decoder replaces maps; start from empty ones and merge by name below.
+		c.Plugins, c.Routes, c.Upstreams = nil, nil, nil
+	}
+	if len(bytes.TrimSpace(src)) > 0 {
+		if err := yaml.UnmarshalWithOptions(src, c, yaml.Strict()); err != nil {
+			return nil, fmt.Errorf("configuration %s:\n%s", name, strings.TrimSpace(yaml.FormatError(err, false, true)))
+		}
+	}
+	if base != nil {
+		c.Plugins = overlay(base.Plugins, c.Plugins)
+		c.Routes = overlay(base.Routes, c.Routes)
+		c.Upstreams = overlay(base.Upstreams, c.Upstreams)
+	}
+	if err := c.validate(src); err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", name, err)
+	}
+	return c, nil
+}
+
+func overlay[V any](base, over map[string]V) map[string]V {
+	out := maps.Clone(base)
+	if out == nil {
+		out = map[string]V{}
+	}
+	maps.Copy(out, over)
+	return out
+}
+
+// fault is a value that is well formed and wrong, with the path of its key.
+type fault struct {
+	path    string
+	message string
+}
+
+// Check validates the configuration as it stands, after flags were laid over it.
+func (c *Config) Check() error { return c.validate(nil) }
+
+// validate fills defaults that depend on others and reports every fault with its line in src.
+func (c *Config) validate(src []byte) error {
+	var faults []fault
+	add := func(path, format string, args ...any) {
+		faults = append(faults, fault{path, fmt.Sprintf(format, args...)})
+	}
+	address := func(path, value string) {
+		if _, port, err := net.SplitHostPort(value); err != nil || port == "" {
+			add(path, "%q is not an address; write host:port, for example 127.0.0.1:8080", value)
+		}
+	}
+	address("listen", c.Listen)
+	address("admin", c.Admin)
+	oneOf := func(path, value string, allowed ...string) {
+		if !slices.Contains(allowed, value) {
+			add(path, "%q is not one of %s", value, strings.Join(allowed, ", "))
+		}
+	}
+	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	oneOf("log.format", c.Log.Format, "text", "json")
+	positive := func(path string, n int) {
+		if n < 1 {
+			add(path, "%d must be at least 1", n)
+		}
+	}
+	positive("limits.concurrency", c.Limits.Concurrency)
+	positive("limits.max_tokens", c.Limits.MaxTokens)
+	positive("limits.choices", c.Limits.Choices)
+	positive("limits.body", int(c.Limits.Body))
+	positive("limits.request_timeout", int(c.Limits.RequestTimeout))
+	notNegative := func(path string, n int) {
+		if n < 0 {
+			add(path, "%d must not be negative", n)
+		}
+	}
+	notNegative("limits.queue", c.Limits.Queue)
+	notNegative("limits.tool_rounds", c.Limits.ToolRounds)
+	notNegative("model.threads", c.Model.Threads)
+	notNegative("model.max_context", c.Model.MaxContext)
+	for _, name := range slices.Sorted(maps.Keys(c.Plugins)) {
+		p := c.Plugins[name]
+		if (p.Builtin == "") == (p.File == "") {
+			add("plugins."+name, "give either builtin or file")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
+		u := c.Upstreams[name]
+		if parsed, err := url.Parse(u.BaseURL); err != nil || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Host == "" {
+			add("upstreams."+name+".base_url", "%q is not an http or https URL", u.BaseURL)
+		}
+		if len(u.Models) == 0 {
+			add("upstreams."+name, "models lists none")
+		}
+		if name == Local {
+			add("upstreams."+name, "%q names the model on this device", Local)
+		}
+	}
+	if len(c.Routes) == 0 {
+		add("routes", "there must be at least one route")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Routes)) {
+		r := c.Routes[name]
+		c.validateRoute("routes."+name, &r, add)
+		c.Routes[name] = r
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	lines := make([]error, len(faults))
+	for i, f := range faults {
+		lines[i] = f.locate(src)
+	}
+	return errors.Join(lines...)
+}
+
+func (c *Config) validateRoute(path string, r *Route, add func(path, format string, args ...any)) {
+	if len(r.Models) == 0 {
+		r.Models = []string{Local}
+	}
+	for i, m := range r.Models {
+		if m == Local {
+			continue
+		}
+		upstream, model, ok := strings.Cut(m, "/")
+		u, known := c.Upstreams[upstream]
+		if !ok || !known || !slices.Contains(u.Models, model) {
+			add(fmt.Sprintf("%s.models[%d]", path, i), "%q is neither %s nor UPSTREAM/MODEL of a configured upstream", m, Local)
+		}
+	}
+	if r.Window == 0 {
+		r.Window = 256
+	}
+	if r.Window < 16 || r.Window > 4096 {
+		add(path+".window", "%d is not between 16 and 4096", r.Window)
+	}
+	plugin := func(path, name string) {
+		if _, ok := c.Plugins[name]; !ok {
+			add(path, "there is no plugin %q", name)
+		}
+	}
+	stage := func(path string, s *Stage, fallback string) {
+		if s.OnError == "" {
+			s.OnError = fallback
+		}
+		if s.OnError != "open" && s.OnError != "closed" {
+			add(path+".on_error", "%q is not one of open, closed", s.OnError)
+		}
+		plugin(path+".plugin", s.Plugin)
+	}
+	if r.Router.Plugin != "" {
+		stage(path+".router", &r.Router, "open")
+	}
+	for _, list := range []struct {
+		name   string
+		stages []Stage
+	}{{"input", r.Guards.Input}, {"tool", r.Guards.Tool}, {"output", r.Guards.Output}} {
+		for i := range list.stages {
+			stage(fmt.Sprintf("%s.guards.%s[%d]", path, list.name, i), &list.stages[i], "closed")
+		}
+	}
+	if r.Cache.Plugin != "" {
+		plugin(path+".cache.plugin", r.Cache.Plugin)
+	}
+	for i, name := range r.Tools {
+		plugin(fmt.Sprintf("%s.tools[%d]", path, i), name)
+	}
+}
+
+// locate adds the offending line, or the nearest one above it that src has.
+func (f fault) locate(src []byte) error {
+	for path := f.path; path != "" && len(src) > 0; {
+		if p, err := yaml.PathString("$." + path); err == nil {
+			if shown, err := p.AnnotateSource(src, false); err == nil {
+				return fmt.Errorf("%s: %s\n%s", f.path, f.message, strings.TrimRight(string(shown), "\n"))
+			}
+		}
+		i := strings.LastIndexAny(path, ".[")
+		if i < 0 {
+			break
+		}
+		path = path[:i]
+	}
+	return fmt.Errorf("%s: %s", f.path, f.message)
+}

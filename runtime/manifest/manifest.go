@@ -1,0 +1,111 @@
+// Package manifest reads plugin.yaml, in which a plugin's author says what it is, which hooks it offers, what it asks
+// of the host and which defaults it has. The host grants; the manifest only asks.
+package manifest
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/ledge-run/ledge/runtime/config"
+	"github.com/ledge-run/ledge/runtime/hook"
+)
+
+// FileName is the name of a manifest beside its module.
+const FileName = "plugin.yaml"
+
+// maxFile bounds a manifest, in bytes.
+const maxFile = 64 << 10
+
+// Manifest is what a plugin says of itself.
+type Manifest struct {
+	Name         string            `yaml:"name"`
+	Version      string            `yaml:"version"`
+	Description  string            `yaml:"description"`
+	Hooks        []string          `yaml:"hooks"`        // route, guard, chunk, cache, tools
+	Capabilities []string          `yaml:"capabilities"` // kv
+	Limits       Limits            `yaml:"limits"`
+	Config       map[string]string `yaml:"config"` // defaults; the site's configuration goes over them
+}
+
+// Limits are what one call needs at most. Zero takes the sandbox's default.
+type Limits struct {
+	Timeout   config.Duration `yaml:"timeout"`
+	Memory    config.Size     `yaml:"memory"`
+	Fuel      uint64          `yaml:"fuel"`
+	Output    config.Size     `yaml:"output"`
+	Instances int             `yaml:"instances"`
+}
+
+// HookTools is the hook of a plugin that exports describe and call.
+const HookTools = "tools"
+
+// exports lists what a plugin must export to offer a hook.
+var exports = map[string][]string{
+	hook.ExportRoute: {hook.ExportRoute},
+	hook.ExportGuard: {hook.ExportGuard},
+	hook.ExportChunk: {hook.ExportChunk},
+	hook.ExportCache: {hook.ExportCache},
+	HookTools:        {hook.ExportDescribe, hook.ExportCall},
+}
+
+// Parse reads a manifest. Unknown keys and hooks are errors that show the line or name the hook.
+func Parse(src []byte) (*Manifest, error) {
+	if len(src) > maxFile {
+		return nil, fmt.Errorf("manifest: %d bytes, more than %d", len(src), maxFile)
+	}
+	m := &Manifest{}
+	if len(bytes.TrimSpace(src)) > 0 {
+		if err := yaml.UnmarshalWithOptions(src, m, yaml.Strict()); err != nil {
+			return nil, fmt.Errorf("manifest:\n%s", strings.TrimSpace(yaml.FormatError(err, false, true)))
+		}
+	}
+	if m.Name == "" {
+		return nil, fmt.Errorf("manifest: name is missing")
+	}
+	if len(m.Hooks) == 0 {
+		return nil, fmt.Errorf("manifest of %s: hooks lists none; write for example hooks: [guard]", m.Name)
+	}
+	for _, h := range m.Hooks {
+		if exports[h] == nil {
+			return nil, fmt.Errorf("manifest of %s: unknown hook %q; known are route, guard, chunk, cache, tools", m.Name, h)
+		}
+	}
+	if m.Limits.Instances < 0 {
+		return nil, fmt.Errorf("manifest of %s: limits.instances is negative", m.Name)
+	}
+	return m, nil
+}
+
+// Infer makes a manifest for a module that has none, from what it exports.
+func Infer(name string, exported []string) (*Manifest, error) {
+	m := &Manifest{Name: name}
+	for h, needs := range exports {
+		if !slices.ContainsFunc(needs, func(e string) bool { return !slices.Contains(exported, e) }) {
+			m.Hooks = append(m.Hooks, h)
+		}
+	}
+	slices.Sort(m.Hooks)
+	if len(m.Hooks) == 0 {
+		return nil, fmt.Errorf("plugin %s exports no hook; it must export one of route, guard, chunk, cache, or describe and call", name)
+	}
+	return m, nil
+}
+
+// CheckExports says whether a module exports what its manifest's hooks need.
+func (m *Manifest) CheckExports(exported []string) error {
+	for _, h := range m.Hooks {
+		for _, e := range exports[h] {
+			if !slices.Contains(exported, e) {
+				return fmt.Errorf("plugin %s offers the hook %s in its manifest and does not export %q", m.Name, h, e)
+			}
+		}
+	}
+	return nil
+}
+
+// Offers says whether the plugin has the hook.
+func (m *Manifest) Offers(h string) bool { return slices.Contains(m.Hooks, h) }
