@@ -54,8 +54,9 @@ type RouteRequest struct {
 }
 
 // RouteDecision names the model and the token budget. An empty Model keeps the route's default; a Model outside the
-// request's Models is an error of the plugin. MaxTokens 0 leaves the client's or the host's limit in force and
-// otherwise never raises what the client asked for.
+// request's Models is an error of the plugin. MaxTokens is the budget where the client stated none; 0 leaves the host's
+// limit in force. ToolCalls are calls to make before the model runs, of tools among the request's Tools only: small
+// models ask for tools badly, and a plain sum needs no model to see that it is one.
 type RouteDecision struct {
 	Model          string  `json:"model,omitempty"`
 	Tier           string  `json:"tier,omitempty"`
@@ -63,6 +64,8 @@ type RouteDecision struct {
 	RetrievalDepth int     `json:"retrieval_depth,omitempty"`
 	Reason         string  `json:"reason,omitempty"`
 	Confidence     float64 `json:"confidence,omitempty"` // 0 to 1
+
+	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
 }
 
 // Guard stages.
