@@ -1,0 +1,81 @@
+package hook
+
+// AppendJSON appends the JSON form to b.
+func (r *RouteRequest) AppendJSON(b []byte) []byte {
+	b = append(b, '{')
+	b = optText(b, "request_id", r.RequestID)
+	b = optText(b, "tenant", r.Tenant)
+	b = appendText(b, "route", r.Route)
+	b = appendList(b, "messages", r.Messages)
+	b = optInt(b, "max_tokens", r.MaxTokens)
+	b = optStrings(b, "tools", r.Tools)
+	b = appendList(b, "models", r.Models)
+	return append(b, '}')
+}
+
+// ParseJSON reads the JSON form, replacing all of r. Strings of r point into b, which must not change afterwards.
+func (r *RouteRequest) ParseJSON(b []byte) error { return parseDocument(b, r) }
+
+func (r *RouteRequest) parse(s *scanner) {
+	*r = RouteRequest{}
+	for more := s.open('{'); more; more = s.more('}') {
+		switch s.key() {
+		case "request_id":
+			s.string(&r.RequestID)
+		case "tenant":
+			s.string(&r.Tenant)
+		case "route":
+			s.string(&r.Route)
+		case "messages":
+			list(s, &r.Messages)
+		case "max_tokens":
+			s.int(&r.MaxTokens)
+		case "tools":
+			s.strings(&r.Tools)
+		case "models":
+			list(s, &r.Models)
+		default:
+			s.skip()
+		}
+	}
+}
+
+// AppendJSON appends the JSON form to b.
+func (r *RouteDecision) AppendJSON(b []byte) []byte {
+	b = append(b, '{')
+	b = optText(b, "model", r.Model)
+	b = optText(b, "tier", r.Tier)
+	b = optInt(b, "max_tokens", r.MaxTokens)
+	b = optInt(b, "retrieval_depth", r.RetrievalDepth)
+	b = optText(b, "reason", r.Reason)
+	b = optFloat(b, "confidence", r.Confidence)
+	b = optList(b, "tool_calls", r.ToolCalls)
+	return append(b, '}')
+}
+
+// ParseJSON reads the JSON form, replacing all of r. Strings of r point into b, which must not change afterwards.
+func (r *RouteDecision) ParseJSON(b []byte) error { return parseDocument(b, r) }
+
+func (r *RouteDecision) parse(s *scanner) {
+	*r = RouteDecision{}
+	for more := s.open('{'); more; more = s.more('}') {
+		switch s.key() {
+		case "model":
+			s.string(&r.Model)
+		case "tier":
+			s.string(&r.Tier)
+		case "max_tokens":
+			s.int(&r.MaxTokens)
+		case "retrieval_depth":
+			s.int(&r.RetrievalDepth)
+		case "reason":
+			s.string(&r.Reason)
+		case "confidence":
+			s.float(&r.Confidence)
+		case "tool_calls":
+			list(s, &r.ToolCalls)
+		default:
+			s.skip()
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package hook
+
+import (
+	"encoding/binary"
+	"unicode/utf16"
+	"unicode/utf8"
+	"unsafe"
+)
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// plain returns how many bytes from i on need no look: neither quote, backslash nor control character. It also says
+// whether bytes beyond ASCII were among them. It may stop early.
+func plain(b []byte, i int) (end int, beyond bool) {
+	var seen uint64
+	for len(b)-i >= 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := w^(ones*'"'), w^(ones*'\\')
+		// The classic zero-byte test may report a byte above a true hit, never miss one; bytes beyond ASCII are masked out.
+		hit := ((quote - ones) | (slash - ones) | (w - ones*0x20)) &^ w & highs
+		if hit != 0 {
+			break
+		}
+		seen |= w
+		i += 8
+	}
+	for i < len(b) {
+		c := b[i]
+		if c == '"' || c == '\\' || c < 0x20 {
+			break
+		}
+		seen |= uint64(c)
+		i++
+	}
+	return i, seen&highs != 0
+}
+
+// quoted reads a string; the quote is next.
+func (s *scanner) quoted() string {
+	start := s.i + 1
+	end, beyond := plain(s.b, start)
+	if end < len(s.b) && s.b[end] == '"' {
+		s.i = end + 1
+		if text := s.b[start:end]; !beyond || utf8.Valid(text) {
+			return view(text)
+		}
+	}
+	return s.unescape(start, end)
+}
+
+// unescape reads the rest of a string that holds escapes or invalid UTF-8; the bytes in [start, end) are plain.
+func (s *scanner) unescape(start, end int) string {
+	out := make([]byte, 0, end-start+16)
+	for i := start; ; {
+		out = appendValid(out, s.b[i:end])
+		if end >= len(s.b) {
+			s.failAt(len(s.b), "the document ends inside a string")
+			return ""
+		}
+		switch c := s.b[end]; {
+		case c == '"':
+			s.i = end + 1
+			return view(out)
+		case c < 0x20:
+			s.failAt(end, "control character in a string")
+			return ""
+		}
+		var n int
+		if out, n = s.escape(out, end); n == 0 {
+			return ""
+		}
+		i = end + n
+		end, _ = plain(s.b, i)
+	}
+}
+
+// escape appends what the escape at offset at stands for, and returns its length, 0 after an error.
+func (s *scanner) escape(out []byte, at int) ([]byte, int) {
+	if at+1 >= len(s.b) {
+		s.failAt(len(s.b), "the document ends inside a string")
+		return out, 0
+	}
+	switch c := s.b[at+1]; c {
+	case '"', '\\', '/':
+		return append(out, c), 2
+	case 'b':
+		return append(out, '\b'), 2
+	case 'f':
+		return append(out, '\f'), 2
+	case 'n':
+		return append(out, '\n'), 2
+	case 'r':
+		return append(out, '\r'), 2
+	case 't':
+		return append(out, '\t'), 2
+	case 'u':
+		r := hex4(s.b, at)
+		if r < 0 {
+			s.failAt(at, "\\u needs four hexadecimal digits")
+			return out, 0
+		}
+		if utf16.IsSurrogate(r) {
+			// A lone half is replaced, and what follows it stands for itself.
+			if pair := utf16.DecodeRune(r, hex4(s.b, at+6)); pair != utf8.RuneError {
+				return utf8.AppendRune(out, pair), 12
+			}
+			r = utf8.RuneError
+		}
+		return utf8.AppendRune(out, r), 6
+	}
+	s.failAt(at, "unknown escape")
+	return out, 0
+}
+
+// hex4 reads \uXXXX at offset i, -1 if there is none.
+func hex4(b []byte, i int) rune {
+	if len(b)-i < 6 || b[i] != '\\' || b[i+1] != 'u' {
+		return -1
+	}
+	var r rune
+	for _, c := range b[i+2 : i+6] {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return -1
+		}
+		r = r<<4 | rune(c)
+	}
+	return r
+}
+
+// appendValid appends text with every byte of invalid UTF-8 replaced by U+FFFD.
+func appendValid(out, text []byte) []byte {
+	if utf8.Valid(text) {
+		return append(out, text...)
+	}
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		out = utf8.AppendRune(out, r)
+		text = text[n:]
+	}
+	return out
+}
+
+// view is b as a string without a copy. It is sound because a parsed document must not change; see ParseJSON.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
