@@ -150,4 +150,3 @@ func appendValid(out, text []byte) []byte {
 
 // view is b as a string without a copy. It is sound because a parsed document must not change; see ParseJSON.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-

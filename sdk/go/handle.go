@@ -1,0 +1,107 @@
+//go:build wasip1
+
+package sdk
+
+import (
+	pdk "github.com/extism/go-pdk"
+)
+
+// The handlers return what the export must return: 0, or 1 after the error was set. A panic of the author's function
+// fails the one call with the panic's message.
+
+// HandleRoute serves the export route.
+func HandleRoute(f func(*RouteRequest) (RouteDecision, error)) int32 {
+	return handle(func(in []byte) ([]byte, error) {
+		var req RouteRequest
+		if err := req.ParseJSON(in); err != nil {
+			return nil, err
+		}
+		d, err := f(&req)
+		return d.AppendJSON(nil), err
+	})
+}
+
+// HandleGuard serves the export guard.
+func HandleGuard(f func(*GuardRequest) (Verdict, error)) int32 {
+	return handle(func(in []byte) ([]byte, error) {
+		var req GuardRequest
+		if err := req.ParseJSON(in); err != nil {
+			return nil, err
+		}
+		v, err := f(&req)
+		return v.AppendJSON(nil), err
+	})
+}
+
+// HandleChunk serves the export chunk.
+func HandleChunk(f func(*Document) (ChunkList, error)) int32 {
+	return handle(func(in []byte) ([]byte, error) {
+		var doc Document
+		if err := doc.ParseJSON(in); err != nil {
+			return nil, err
+		}
+		l, err := f(&doc)
+		return l.AppendJSON(nil), err
+	})
+}
+
+// HandleCache serves the export cache.
+func HandleCache(f func(*CacheRequest) (CachePlan, error)) int32 {
+	return handle(func(in []byte) ([]byte, error) {
+		var req CacheRequest
+		if err := req.ParseJSON(in); err != nil {
+			return nil, err
+		}
+		p, err := f(&req)
+		return p.AppendJSON(nil), err
+	})
+}
+
+// HandleDescribe serves the export describe.
+func HandleDescribe(f func() (ToolList, error)) int32 {
+	return handle(func([]byte) ([]byte, error) {
+		l, err := f()
+		return l.AppendJSON(nil), err
+	})
+}
+
+// HandleCall serves the export call.
+func HandleCall(f func(*ToolRequest) (ToolResult, error)) int32 {
+	return handle(func(in []byte) ([]byte, error) {
+		var req ToolRequest
+		if err := req.ParseJSON(in); err != nil {
+			return nil, err
+		}
+		r, err := f(&req)
+		return r.AppendJSON(nil), err
+	})
+}
+
+func handle(f func(in []byte) ([]byte, error)) (status int32) {
+	defer func() {
+		if p := recover(); p != nil {
+			pdk.SetErrorString("panic: " + panicText(p))
+			status = 1
+		}
+	}()
+	out, err := f(pdk.Input())
+	if err != nil {
+		pdk.SetErrorString(err.Error())
+		return 1
+	}
+	pdk.Output(out)
+	return 0
+}
+
+// panicText says what was panicked with. It does without package fmt, which would double the size of a small guest.
+func panicText(p any) string {
+	switch v := p.(type) {
+	case error: // runtime errors too
+		return v.Error()
+	case string:
+		return v
+	case interface{ String() string }:
+		return v.String()
+	}
+	return "a value that is neither an error nor a string"
+}
