@@ -43,19 +43,24 @@ func (s *scanner) quoted() string {
 	start := s.i + 1
 	end, beyond := plain(s.b, start)
 	if end < len(s.b) && s.b[end] == '"' {
-		s.i = end + 1
 		if text := s.b[start:end]; !beyond || utf8.Valid(text) {
+			s.i = end + 1
 			return view(text)
 		}
 	}
-	return s.unescape(start, end)
+	return s.unescape(start)
 }
 
-// unescape reads the rest of a string that holds escapes or invalid UTF-8; the bytes in [start, end) are plain.
-func (s *scanner) unescape(start, end int) string {
-	out := make([]byte, 0, end-start+16)
+// unescape reads a string that holds escapes or invalid UTF-8 and starts, after its quote, at start.
+func (s *scanner) unescape(start int) string {
+	out := make([]byte, 0, closing(s.b, start)-start)
 	for i := start; ; {
-		out = appendValid(out, s.b[i:end])
+		end, beyond := plain(s.b, i)
+		if beyond {
+			out = appendValid(out, s.b[i:end])
+		} else {
+			out = append(out, s.b[i:end]...)
+		}
 		if end >= len(s.b) {
 			s.failAt(len(s.b), "the document ends inside a string")
 			return ""
@@ -73,7 +78,17 @@ func (s *scanner) unescape(start, end int) string {
 			return ""
 		}
 		i = end + n
-		end, _ = plain(s.b, i)
+	}
+}
+
+// closing finds the quote that ends the string whose text starts at i, or where the string cannot go on.
+func closing(b []byte, i int) int {
+	for {
+		i, _ = plain(b, i)
+		if i+1 >= len(b) || b[i] != '\\' {
+			return i
+		}
+		i += 2
 	}
 }
 
