@@ -97,6 +97,7 @@ type Route struct {
 	Guards        Guards   `yaml:"guards"`
 	Cache         CacheUse `yaml:"cache"`
 	Tools         []string `yaml:"tools"`
+	OfferTools    bool     `yaml:"offer_tools"` // offer them to the model even when the client offers none
 	Window        int      `yaml:"window"`
 }
 

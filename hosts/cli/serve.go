@@ -1,0 +1,230 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ledge-run/ledge/hosts/edge"
+	"github.com/ledge-run/ledge/runtime"
+	"github.com/ledge-run/ledge/runtime/config"
+)
+
+// drainTime is how long requests in work may go on after an interrupt.
+const drainTime = 20 * time.Second
+
+// siteFlags are the flags of every verb that assembles a runtime. What is given goes over the configuration file.
+type siteFlags struct {
+	config  string
+	data    string
+	model   string
+	plugins []string
+}
+
+func (f *siteFlags) register(c *cobra.Command) {
+	c.Flags().StringVarP(&f.config, "config", "c", "", "configuration `FILE` (default: built-in configuration)")
+	c.Flags().StringVar(&f.data, "data", "", "state `DIR` (default: $LEDGE_DATA, or ledge below the user's data directory)")
+	c.Flags().StringVar(&f.model, "model", "", "GGUF `FILE` of the model on this device")
+	c.Flags().StringArrayVar(&f.plugins, "plugin", nil, "replace a plugin's module: `NAME=FILE.wasm`; may be repeated")
+}
+
+func (f *siteFlags) load() (*config.Config, error) {
+	cfg, err := config.Load(f.config)
+	if err != nil {
+		return nil, err
+	}
+	if f.data != "" {
+		cfg.Data = f.data
+	}
+	if f.model != "" {
+		cfg.Model.File = f.model
+	}
+	for _, p := range f.plugins {
+		name, file, ok := strings.Cut(p, "=")
+		if !ok || name == "" || file == "" {
+			return nil, usagef("--plugin %q is not NAME=FILE.wasm", p)
+		}
+		old := cfg.Plugins[name]
+		old.Builtin, old.File = "", file
+		cfg.Plugins[name] = old
+	}
+	return cfg, cfg.Check()
+}
+
+func newServeCommand(version string) *cobra.Command {
+	var site siteFlags
+	var listen, admin string
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the OpenAI API and the administration API",
+		Long: "Serve the OpenAI API and the administration API until interrupted.\n\n" +
+			"The first interrupt lets requests in work finish; a second one ends the process at once.\n" +
+			"SIGHUP reloads every plugin that comes from a file; a plugin whose file changes is reloaded by itself.",
+		Example: "  ledge serve --model model.gguf\n" +
+			"  ledge serve -c ledge.yaml --data /var/lib/ledge --listen 0.0.0.0:8080\n" +
+			"  ledge serve --model model.gguf --plugin router=my-router.wasm",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := site.load()
+			if err != nil {
+				return err
+			}
+			if listen != "" {
+				cfg.Listen = listen
+			}
+			if admin != "" {
+				cfg.Admin = admin
+			}
+			if err := cfg.Check(); err != nil {
+				return err
+			}
+			return serve(c.Context(), cfg, version, c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	site.register(c)
+	c.Flags().StringVar(&listen, "listen", "", "`ADDRESS` of the OpenAI API (default 127.0.0.1:8080)")
+	c.Flags().StringVar(&admin, "admin", "", "`ADDRESS` of the administration API (default 127.0.0.1:8081)")
+	return c
+}
+
+func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.Level)) // the configuration was checked
+	o := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+func serve(ctx context.Context, cfg *config.Config, version string, stdout, stderr io.Writer) error {
+	begun := time.Now()
+	log := newLogger(cfg.Log, stderr)
+	// Addresses first: an appliance that cannot be reached should say so before it loads a model.
+	api, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("%w; choose another address with --listen", err)
+	}
+	defer api.Close()
+	admin, err := net.Listen("tcp", cfg.Admin)
+	if err != nil {
+		return fmt.Errorf("%w; choose another address with --admin", err)
+	}
+	defer admin.Close()
+
+	metrics := edge.NewMetrics()
+	rt, err := runtime.New(ctx, cfg, runtime.Options{Logger: log, OnTrace: metrics.Observe})
+	if err != nil {
+		return err
+	}
+	metrics.Watch(rt)
+	s := &edge.Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Version: version}
+	debug.FreeOSMemory() // what start-up needed and serving does not
+	banner(stdout, cfg, rt, api.Addr(), admin.Addr(), version, time.Since(begun))
+
+	go reloadOnHangup(ctx, rt, log)
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan error, 2)
+	for _, each := range []struct {
+		handler  *edge.Server
+		listener net.Listener
+	}{{s, api}, {nil, admin}} {
+		h := s.Admin()
+		if each.handler != nil {
+			h = s.API()
+		}
+		go func() { done <- edge.Serve(serving, edge.NewHTTPServer(h, log), each.listener, drainTime) }()
+	}
+	go func() {
+		<-ctx.Done()
+		fmt.Fprintln(stdout, "stopping: requests in work finish first; interrupt again to end at once")
+	}()
+	err = <-done
+	stop() // one surface without the other is no appliance
+	err = errors.Join(err, <-done)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	return errors.Join(err, rt.Close(closing))
+}
+
+func reloadOnHangup(ctx context.Context, rt *runtime.Runtime, log *slog.Logger) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+		}
+		for _, p := range rt.Plugins() {
+			if p.FromFile() {
+				if err := rt.Reload(ctx, p.Name()); err != nil {
+					log.Error("plugin not reloaded", "plugin", p.Name(), "error", err)
+				}
+			}
+		}
+	}
+}
+
+// banner tells a person what serves, where, and what to do next.
+func banner(w io.Writer, cfg *config.Config, rt *runtime.Runtime, api, admin net.Addr, version string, took time.Duration) {
+	fmt.Fprintf(w, "ledge %s, ready in %d ms\n", version, took.Milliseconds())
+	fmt.Fprintf(w, "  api     http://%s/v1\n", api)
+	fmt.Fprintf(w, "  admin   http://%s/admin/v1, /metrics\n", admin)
+	for _, name := range slices.Sorted(maps.Keys(cfg.Routes)) {
+		r := cfg.Routes[name]
+		fmt.Fprintf(w, "  route   %s: %s\n", name, describeRoute(&r))
+	}
+	if id, info, ok := rt.LocalModel(); ok {
+		fmt.Fprintf(w, "  model   %s (%s, %d tokens of context, %d MiB)\n", id, info.Architecture, info.ContextTokens, info.FileBytes>>20)
+	} else {
+		fmt.Fprintf(w, "  model   none\n")
+	}
+	fmt.Fprintf(w, "  data    %s\n", rt.DataDir())
+	for _, reason := range rt.Degraded() {
+		fmt.Fprintf(w, "degraded: %s\n", reason)
+	}
+	for _, a := range []struct {
+		addr net.Addr
+		what string
+	}{{api, "the API asks for no credentials"}, {admin, "the administration API asks for no credentials"}} {
+		if tcp, ok := a.addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+			fmt.Fprintf(w, "warning: %s is reachable from the network, and %s\n", a.addr, a.what)
+		}
+	}
+}
+
+func describeRoute(r *config.Route) string {
+	var parts []string
+	names := func(list []config.Stage) string {
+		var out []string
+		for _, s := range list {
+			out = append(out, s.Plugin)
+		}
+		return strings.Join(out, "+")
+	}
+	for _, part := range []struct{ label, value string }{
+		{"guard", names(r.Guards.Input)}, {"router", r.Router.Plugin}, {"cache", r.Cache.Plugin},
+		{"model", strings.Join(r.Models, "|")}, {"tools", strings.Join(r.Tools, "+")}, {"guard", names(r.Guards.Output)},
+	} {
+		if part.value != "" {
+			parts = append(parts, part.label+" "+part.value)
+		}
+	}
+	return strings.Join(parts, " > ")
+}

@@ -1,0 +1,161 @@
+package edge
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/ledge-run/ledge/runtime/openai"
+)
+
+// Admin is the handler of the administration address. It asks for no credentials and so belongs on loopback; requests
+// that a browser sends on behalf of another site are refused.
+func (s *Server) Admin() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics.Registry, promhttp.HandlerOpts{}))
+	route(mux, "GET", "/admin/v1/status", s.status)
+	route(mux, "GET", "/admin/v1/requests", s.traces)
+	route(mux, "GET", "/admin/v1/requests/{id}", s.trace)
+	route(mux, "GET", "/admin/v1/plugins", s.plugins)
+	route(mux, "POST", "/admin/v1/plugins/{name}/reload", s.reload)
+	route(mux, "POST", "/admin/v1/route", s.explain)
+	route(mux, "POST", "/admin/v1/check", s.check)
+	route(mux, "DELETE", "/admin/v1/cache", s.purge)
+	mux.HandleFunc("/", notFound)
+	return s.recovered(sameSite(mux))
+}
+
+// sameSite refuses requests that came from another origin, or by a name that only a rebound DNS entry would give us.
+func sameSite(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		named := host != "localhost" && net.ParseIP(host) == nil
+		origin, err := url.Parse(r.Header.Get("Origin"))
+		if named || err != nil || origin.Host != "" && origin.Host != r.Host {
+			writeError(w, &openai.Error{Status: http.StatusForbidden, Type: openai.TypeInvalidRequest, Code: "forbidden_origin",
+				Message: "the administration API answers only to its own address"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// status answers with what serves.
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	out := map[string]any{"version": s.Version, "data": s.Runtime.DataDir(), "degraded": emptyNotNull(s.Runtime.Degraded()), "models": s.Runtime.Models()}
+	if id, info, ok := s.Runtime.LocalModel(); ok {
+		out["model"] = map[string]any{"id": id, "info": info}
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
+// trace answers with the decision trace of one request.
+func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
+	doc, ok, err := s.Runtime.Store().Traces().Get(r.Context(), r.PathValue("id"))
+	switch {
+	case err != nil:
+		writeError(w, err)
+	case !ok:
+		writeError(w, &openai.Error{Status: http.StatusNotFound, Type: openai.TypeInvalidRequest, Code: "trace_not_found",
+			Message: "there is no trace of the request " + r.PathValue("id") + "; it was never made here, or its retention ended"})
+	default:
+		writeJSON(w, http.StatusOK, json.RawMessage(doc))
+	}
+}
+
+// maxTraces bounds a list of traces.
+const maxTraces = 1000
+
+// traces answers with the latest decision traces, newest first.
+func (s *Server) traces(w http.ResponseWriter, r *http.Request) {
+	limit := 50
+	if text := r.URL.Query().Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > maxTraces {
+			writeError(w, openai.Invalid("limit", "invalid_value", "limit must be a number from 1 to %d", maxTraces))
+			return
+		}
+		limit = n
+	}
+	docs, err := s.Runtime.Store().Traces().Recent(r.Context(), s.identity(r).Tenant, limit)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	out := make([]json.RawMessage, len(docs))
+	for i, d := range docs {
+		out[i] = d
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"requests": out})
+}
+
+// plugins answers with what is loaded and what it uses.
+func (s *Server) plugins(w http.ResponseWriter, _ *http.Request) {
+	type entry struct {
+		Name    string   `json:"name"`
+		Version string   `json:"version,omitempty"`
+		Source  string   `json:"source"`
+		Digest  string   `json:"digest"`
+		Hooks   []string `json:"hooks"`
+		Stats   any      `json:"stats"`
+	}
+	out := []entry{}
+	for _, p := range s.Runtime.Plugins() {
+		m := p.Manifest()
+		out = append(out, entry{p.Name(), m.Version, p.Source(), p.Digest(), m.Hooks, p.Stats()})
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"plugins": out})
+}
+
+// reload replaces a plugin by what its source holds now.
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	if err := s.Runtime.Reload(r.Context(), r.PathValue("name")); err != nil {
+		writeError(w, &openai.Error{Status: http.StatusUnprocessableEntity, Type: openai.TypeInvalidRequest, Code: "reload_failed", Message: err.Error()})
+		return
+	}
+	s.plugins(w, r)
+}
+
+// explain dry-runs a route's router for a text.
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
+	var req struct {
+		Route string `json:"route"`
+		Text  string `json:"text"`
+	}
+	if _, err := s.body(w, r, &req); err != nil {
+		writeError(w, err)
+		return
+	}
+	out, err := s.Runtime.RouteText(r.Context(), req.Route, req.Text)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
+// check verifies every record of the state.
+func (s *Server) check(w http.ResponseWriter, r *http.Request) {
+	report, err := s.Runtime.Store().Check(r.Context())
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, report)
+}
+
+// purge empties the tenant's cache.
+func (s *Server) purge(w http.ResponseWriter, r *http.Request) {
+	if err := s.Runtime.Store().Cache().Purge(r.Context(), s.identity(r).Tenant); err != nil {
+		writeError(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

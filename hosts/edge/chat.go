@@ -1,0 +1,197 @@
+package edge
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/ledge-run/ledge/runtime/openai"
+	"github.com/ledge-run/ledge/runtime/pipeline"
+)
+
+// newRequestID returns the id under which a request's decision trace is kept.
+func newRequestID() string {
+	var b [12]byte
+	rand.Read(b[:])
+	return "req_" + hex.EncodeToString(b[:])
+}
+
+// begin sets the headers that every answer carries; start refines them when the route has decided.
+func (s *Server) begin(w http.ResponseWriter, model string) (id string) {
+	id = newRequestID()
+	h := w.Header()
+	h.Set("X-Ledge-Request-Id", id)
+	h.Set("X-Ledge-Route", s.Runtime.RouteName(model))
+	h.Set("X-Ledge-Model", "none")
+	h.Set("X-Ledge-Cache", "bypass")
+	return id
+}
+
+func start(w http.ResponseWriter, e *pipeline.Start) {
+	h := w.Header()
+	h.Set("X-Ledge-Route", e.Route)
+	h.Set("X-Ledge-Model", e.Model)
+	h.Set("X-Ledge-Cache", e.Cache)
+}
+
+// chat answers POST /v1/chat/completions.
+func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
+	var req openai.ChatRequest
+	body, err := s.body(w, r, &req)
+	id := s.begin(w, req.Model)
+	if err != nil {
+		writeError(w, s.Runtime.Malformed(id, s.identity(r), "chat", err))
+		return
+	}
+	if s.Runtime.HasRemote() {
+		_ = json.Unmarshal(body, &req.Raw) // it decoded once already
+	}
+	a := &chatAnswer{id: "chatcmpl-" + strings.TrimPrefix(id, "req_"), created: time.Now().Unix(), model: req.Model}
+	if req.Stream {
+		out := newStream(w)
+		err = s.Runtime.Chat(r.Context(), id, s.identity(r), &req, func(e pipeline.Event) error {
+			if e.Start != nil {
+				start(w, e.Start)
+			}
+			return a.chunks(&e, req.StreamOptions != nil && req.StreamOptions.IncludeUsage, out.send)
+		})
+		finishStream(out, err)
+		return
+	}
+	err = s.Runtime.Chat(r.Context(), id, s.identity(r), &req, func(e pipeline.Event) error {
+		if e.Start != nil {
+			start(w, e.Start)
+		}
+		a.collect(&e)
+		return nil
+	})
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, a.response(req.Logprobs))
+}
+
+func finishStream(out *stream, err error) {
+	if err != nil {
+		out.fail(err)
+		return
+	}
+	out.done()
+}
+
+// chatAnswer gathers the events of one request.
+type chatAnswer struct {
+	id      string
+	created int64
+	model   string
+	usage   openai.Usage
+	choices []gathered
+}
+
+// gathered is one choice so far.
+type gathered struct {
+	text     strings.Builder
+	logprobs []openai.TokenLogprob
+	calls    []openai.ToolCall
+	finish   string
+	begun    bool
+}
+
+// choice returns the state of a choice, making room for it.
+func (a *chatAnswer) choice(i int) *gathered {
+	for len(a.choices) <= i {
+		a.choices = append(a.choices, gathered{})
+	}
+	return &a.choices[i]
+}
+
+func (a *chatAnswer) collect(e *pipeline.Event) {
+	switch {
+	case e.Start != nil:
+		a.model = e.Start.Model
+	case e.Usage != nil:
+		a.usage = *e.Usage
+	default:
+		c := a.choice(e.Choice)
+		c.text.WriteString(e.Text)
+		c.logprobs = append(c.logprobs, e.Logprobs...)
+		c.calls = append(c.calls, e.ToolCalls...)
+		if e.Finish != "" {
+			c.finish = e.Finish
+		}
+	}
+}
+
+func (a *chatAnswer) response(logprobs bool) *openai.ChatResponse {
+	out := &openai.ChatResponse{ID: a.id, Object: "chat.completion", Created: a.created, Model: a.model, Usage: a.usage, Choices: []openai.Choice{}}
+	for i := range a.choices {
+		c := &a.choices[i]
+		choice := openai.Choice{Index: i, FinishReason: c.finish, Message: openai.ResponseMessage{Role: "assistant", ToolCalls: c.calls}}
+		if text := c.text.String(); text != "" || len(c.calls) == 0 {
+			choice.Message.Content = &text
+		}
+		if logprobs {
+			choice.Logprobs = &openai.Logprobs{Content: emptyNotNull(c.logprobs)}
+		}
+		out.Choices = append(out.Choices, choice)
+	}
+	return out
+}
+
+// chunks sends an event as the chunks that clients expect: the role first, then text, then the reason of the end.
+func (a *chatAnswer) chunks(e *pipeline.Event, usage bool, send func(any) error) error {
+	chunk := func(choices []openai.ChunkChoice, usage *openai.Usage) error {
+		return send(&openai.ChatChunk{ID: a.id, Object: "chat.completion.chunk", Created: a.created, Model: a.model, Choices: choices, Usage: usage})
+	}
+	switch {
+	case e.Start != nil:
+		a.model = e.Start.Model
+		return nil
+	case e.Usage != nil:
+		if !usage {
+			return nil
+		}
+		return chunk([]openai.ChunkChoice{}, e.Usage)
+	}
+	if c := a.choice(e.Choice); !c.begun {
+		c.begun = true
+		empty := ""
+		if err := chunk([]openai.ChunkChoice{{Index: e.Choice, Delta: openai.Delta{Role: "assistant", Content: &empty}}}, nil); err != nil {
+			return err
+		}
+	}
+	if e.Text != "" || len(e.Logprobs) > 0 {
+		piece := openai.ChunkChoice{Index: e.Choice, Delta: openai.Delta{Content: &e.Text}}
+		if len(e.Logprobs) > 0 {
+			piece.Logprobs = &openai.Logprobs{Content: e.Logprobs}
+		}
+		if err := chunk([]openai.ChunkChoice{piece}, nil); err != nil {
+			return err
+		}
+	}
+	if len(e.ToolCalls) > 0 {
+		calls := make([]openai.ToolCall, len(e.ToolCalls))
+		for i, c := range e.ToolCalls {
+			c.Index = &i
+			calls[i] = c
+		}
+		if err := chunk([]openai.ChunkChoice{{Index: e.Choice, Delta: openai.Delta{ToolCalls: calls}}}, nil); err != nil {
+			return err
+		}
+	}
+	if e.Finish == "" {
+		return nil
+	}
+	return chunk([]openai.ChunkChoice{{Index: e.Choice, FinishReason: &e.Finish}}, nil)
+}
+
+func emptyNotNull[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

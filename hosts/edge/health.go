@@ -1,0 +1,39 @@
+package edge
+
+import (
+	"net/http"
+
+	"github.com/ledge-run/ledge/runtime/openai"
+)
+
+// models answers GET /v1/models.
+func (s *Server) models(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, &openai.ModelList{Object: "list", Data: s.Runtime.Models()})
+}
+
+// model answers GET /v1/models/{id}.
+func (s *Server) model(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	for _, m := range s.Runtime.Models() {
+		if m.ID == id {
+			writeJSON(w, http.StatusOK, m)
+			return
+		}
+	}
+	writeError(w, &openai.Error{Status: http.StatusNotFound, Type: openai.TypeInvalidRequest, Param: "model", Code: "model_not_found",
+		Message: "the model " + id + " does not exist here; GET /v1/models lists the routes and models"})
+}
+
+// livez says that the process answers: restarting it would not help a request.
+func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// readyz says whether requests can be answered, and if not why: 503 keeps a balancer from sending any.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	if reasons := s.Runtime.Degraded(); len(reasons) > 0 {
+		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "degraded", "reasons": reasons})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"status": "ok"})
+}

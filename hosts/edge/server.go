@@ -1,0 +1,121 @@
+// Package edge is the appliance's HTTP surface: the OpenAI API and health on one address, metrics, traces and plugin
+// administration on another. It turns HTTP into runtime calls and runtime events into JSON or server-sent events, and
+// decides nothing. Start reading at [Server.API] and chat.go.
+package edge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/ledge-run/ledge/runtime"
+	"github.com/ledge-run/ledge/runtime/openai"
+)
+
+// Times after which a peer that does nothing is left.
+const (
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = time.Minute
+	writeTimeout  = 30 * time.Second // for one piece of an answer
+	idleTimeout   = 2 * time.Minute  // between requests of a connection
+)
+
+// Server serves one runtime. It is safe for concurrent use.
+type Server struct {
+	Runtime *runtime.Runtime
+	Log     *slog.Logger
+	Metrics *Metrics
+	MaxBody int64 // bytes of a request body
+	Version string
+}
+
+// API is the handler of the public address.
+func (s *Server) API() http.Handler {
+	mux := http.NewServeMux()
+	route(mux, "POST", "/v1/chat/completions", s.chat)
+	route(mux, "POST", "/v1/completions", s.complete)
+	route(mux, "GET", "/v1/models", s.models)
+	route(mux, "GET", "/v1/models/{id...}", s.model)
+	route(mux, "GET", "/livez", s.livez)
+	route(mux, "GET", "/readyz", s.readyz)
+	mux.HandleFunc("/", notFound)
+	return s.recovered(mux)
+}
+
+// route registers a handler for one method, and an OpenAI-shaped error for the others.
+func route(mux *http.ServeMux, method, path string, h http.HandlerFunc) {
+	mux.HandleFunc(method+" "+path, h)
+	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", method)
+		writeError(w, &openai.Error{Status: http.StatusMethodNotAllowed, Type: openai.TypeInvalidRequest, Code: "method_not_allowed",
+			Message: r.Method + " is not supported here; use " + method})
+	})
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	writeError(w, &openai.Error{Status: http.StatusNotFound, Type: openai.TypeInvalidRequest, Code: "unknown_url",
+		Message: "there is nothing at " + r.Method + " " + r.URL.Path})
+}
+
+// recovered keeps a bug in one request from ending the process, and says so to the client if it still can.
+func (s *Server) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			fault := recover()
+			if fault == nil {
+				return
+			}
+			if fault == http.ErrAbortHandler {
+				panic(fault)
+			}
+			s.Log.Error("request panicked", "path", r.URL.Path, "fault", fault, "stack", string(debug.Stack()))
+			writeError(w, errInternal)
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// NewHTTPServer returns a server for a handler with the appliance's timeouts.
+func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+}
+
+// Serve answers on the listener until ctx ends, then lets requests in work finish for at most grace.
+func Serve(ctx context.Context, srv *http.Server, l net.Listener, grace time.Duration) error {
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	err := srv.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = srv.Close()
+	}
+	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// identity is who asks. There is one tenant as long as no credentials are configured.
+func (s *Server) identity(*http.Request) runtime.Identity { return runtime.Identity{Tenant: "default"} }
+
+// body reads a request whole, before anything is started for it, within the size and time a body may take.
+func (s *Server) body(w http.ResponseWriter, r *http.Request, v any) ([]byte, error) {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer has deadlines; then the server's hold
+	b, err := openai.Decode(http.MaxBytesReader(w, r.Body, s.MaxBody), v)
+	if err == nil {
+		_ = control.SetReadDeadline(time.Time{})
+	}
+	return b, err
+}

@@ -1,0 +1,52 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/ledge-run/ledge/runtime/hook"
+	"github.com/ledge-run/ledge/runtime/openai"
+)
+
+// Explanation is what a router would decide for a text.
+type Explanation struct {
+	Route      string          `json:"route"`
+	Model      string          `json:"model"`
+	Tier       string          `json:"tier,omitempty"`
+	MaxTokens  int             `json:"max_tokens"`
+	Reason     string          `json:"reason,omitempty"`
+	Confidence float64         `json:"confidence"`
+	ToolCalls  []hook.ToolCall `json:"tool_calls,omitempty"`
+	Router     string          `json:"router,omitempty"`
+	DurationUS int64           `json:"duration_us"`
+}
+
+// Explain asks the route's router about a text as a client's only message, with every tool of the route on offer. No
+// model runs and no trace is kept.
+func (p *Pipeline) Explain(ctx context.Context, route *Route, pinned Model, content string) (*Explanation, error) {
+	req := &Request{ID: "explain", Endpoint: "chat", Model: pinned, Messages: []openai.Message{{Role: "user", Content: openai.Content(content)}}}
+	for _, t := range route.Tools {
+		req.Prompt.Tools = append(req.Prompt.Tools, t.Definition)
+	}
+	x := &exchange{Pipeline: p, ctx: ctx, route: route, req: req, trace: newTrace(p.Now(), route, req)}
+	if err := x.chooseModel(); err != nil {
+		return nil, err
+	}
+	out := &Explanation{Route: route.Name, Model: x.model.Info().ID, Tier: x.decision.Tier, MaxTokens: x.budget(),
+		Reason: x.decision.Reason, Confidence: x.decision.Confidence, ToolCalls: x.decision.ToolCalls}
+	for _, e := range x.trace.Stages {
+		out.Router, out.DurationUS = e.Plugin, int64(e.duration/time.Microsecond)
+		if e.Error != nil {
+			out.Reason = e.Verdict + ": " + e.Error.Message
+		}
+	}
+	return out, nil
+}
+
+// Rejected delivers the trace of a request that was refused before it came to a route.
+func Rejected(p *Pipeline, req *Request, model string, err error) {
+	t := newTrace(p.Now(), &Route{}, req)
+	t.Model = clip(model, 200)
+	t.end(p.Now(), openai.Usage{}, err)
+	p.Trace(t)
+}

@@ -1,0 +1,304 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/ledge-run/ledge/runtime/hook"
+	"github.com/ledge-run/ledge/runtime/openai"
+)
+
+// Reasons an answer ends, as OpenAI names them.
+const (
+	finishStop   = "stop"
+	finishTools  = "tool_calls"
+	finishFilter = "content_filter"
+)
+
+// errFiltered ends a generation whose answer an output guard stopped.
+var errFiltered = errors.New("an output guard stopped the answer")
+
+// choice generates one answer: rounds of the model and its tools, through the output guards, to the client.
+func (x *exchange) choice(index int, prompt *Prompt, countPrompt bool) (cachedChoice, error) {
+	host := x.hostTools()
+	prompt.Tools = x.offered(host)
+	if calls := x.suggested(host); len(calls) > 0 && prompt.Messages != nil {
+		said, err := x.runTools(calls, host)
+		if err != nil {
+			return cachedChoice{}, err
+		}
+		prompt.Messages = append(prompt.Messages[:len(prompt.Messages):len(prompt.Messages)], said...)
+	}
+	out := &output{x: x, choice: index}
+	for round := 0; ; round++ {
+		if round == x.Limits.ToolRounds {
+			prompt.Tools, host = nil, nil // enough: the next answer is the last
+		}
+		outcome, err := x.generate(prompt, out, countPrompt && round == 0)
+		if err != nil && !errors.Is(err, errFiltered) {
+			return cachedChoice{}, err
+		}
+		if err == nil && runnable(outcome.ToolCalls, host) {
+			said, err := x.runTools(outcome.ToolCalls, host)
+			if err != nil {
+				return cachedChoice{}, err
+			}
+			prompt.Messages = append(prompt.Messages[:len(prompt.Messages):len(prompt.Messages)], said...)
+			prompt.ToolChoice = nil // a forced call was made; forcing it again would never end
+			continue
+		}
+		if err == nil {
+			err = out.flush()
+		}
+		if errors.Is(err, errFiltered) {
+			outcome = Outcome{FinishReason: finishFilter}
+		} else if err != nil {
+			return cachedChoice{}, err
+		}
+		if len(outcome.ToolCalls) > 0 {
+			outcome.FinishReason = finishTools
+		} else if outcome.FinishReason == "" {
+			outcome.FinishReason = finishStop
+		}
+		return out.finish(outcome)
+	}
+}
+
+// generate runs the model once and enters it in the trace.
+func (x *exchange) generate(prompt *Prompt, out *output, countPrompt bool) (Outcome, error) {
+	entry := x.trace.add(Entry{Stage: "model", Plugin: x.model.Info().ID, Digest: x.model.Digest(), Verdict: "ok"})
+	start := x.Now()
+	spent := out.spent
+	outcome, err := x.model.Generate(x.ctx, prompt, out.push)
+	entry.took(x.Now().Sub(start)-(out.spent-spent), 0)
+	if countPrompt {
+		x.usage.PromptTokens += outcome.Usage.PromptTokens
+	}
+	x.usage.CompletionTokens += outcome.Usage.CompletionTokens
+	x.usage.TotalTokens = x.usage.PromptTokens + x.usage.CompletionTokens
+	entry.Reason = outcome.FinishReason
+	if err != nil {
+		entry.Verdict = "error"
+		switch {
+		case errors.Is(err, errFiltered):
+			entry.Verdict, entry.Reason = "stopped", finishFilter
+		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+			entry.Verdict = "canceled"
+		default:
+			entry.Error = pluginError(err)
+			var shown *openai.Error
+			if errors.As(err, &shown) {
+				entry.Error.Code = shown.Code
+			}
+		}
+	}
+	return outcome, err
+}
+
+// contextBytes is how much released text a guard sees before the window.
+const contextBytes = 256
+
+// output passes the text of one choice through the output guards. Bytes are released once no guard says that a match
+// could still grow across them, or once the route's window is full.
+type output struct {
+	x      *exchange
+	choice int
+
+	window   []byte // released context, then pending text
+	start    int    // where pending text begins in window
+	tokens   []pendingToken
+	written  int // bytes of the answer that entered the window
+	released int // bytes of the answer that left it
+
+	entries []*Entry // one a guard, for all its calls
+	kept    cachedChoice
+	answer  strings.Builder
+	spent   time.Duration // in guards, not in the model
+}
+
+// pendingToken is a token whose text has not left yet; end is its last byte's offset in the answer, exclusive.
+type pendingToken struct {
+	token openai.TokenLogprob
+	end   int
+}
+
+// push takes a piece of the answer from the model.
+func (o *output) push(d Delta) error {
+	if len(o.x.route.Output) == 0 {
+		return o.send(d.Text, d.Tokens)
+	}
+	o.window = append(o.window, d.Text...)
+	o.written += len(d.Text)
+	for _, t := range d.Tokens {
+		o.tokens = append(o.tokens, pendingToken{t, o.written})
+	}
+	if len(o.window) == o.start {
+		return nil
+	}
+	return o.release(false)
+}
+
+// flush releases what is left.
+func (o *output) flush() error {
+	if len(o.x.route.Output) == 0 || len(o.window) == o.start && len(o.tokens) == 0 {
+		return nil
+	}
+	return o.release(true)
+}
+
+// release asks the guards about the window and lets go of what they clear.
+func (o *output) release(final bool) error {
+	begin := o.x.Now()
+	text := string(o.window)
+	spans, hold, err := o.judge(text, final)
+	o.spent += o.x.Now().Sub(begin)
+	if err != nil {
+		return err
+	}
+	cut := len(text)
+	if !final {
+		cut = max(len(text)-min(hold, o.x.route.Window), o.start)
+		for moved := true; moved; { // no span is cut in two, nor a character
+			moved = false
+			for _, s := range spans {
+				if s.Start < cut && s.End > cut {
+					cut, moved = s.Start, true
+				}
+			}
+		}
+		for cut > o.start && cut < len(text) && !utf8.RuneStart(text[cut]) {
+			cut--
+		}
+		cut = max(cut, o.start)
+	}
+	var inside []hook.Span
+	for _, s := range spans {
+		if s.End <= cut && s.End > o.start {
+			s.Start, s.End = max(s.Start, o.start)-o.start, s.End-o.start
+			inside = append(inside, s)
+		}
+	}
+	clear := text[o.start:cut]
+	shown := clear
+	if len(inside) > 0 {
+		shown = hook.ApplyRedactions(clear, inside)
+	}
+	tokens := o.takeTokens(o.released+len(clear), inside)
+	o.released += len(clear)
+	o.keepContext(text, cut)
+	if shown == "" && len(tokens) == 0 {
+		return nil
+	}
+	return o.send(shown, tokens)
+}
+
+// takeTokens returns the tokens whose text has left, without those that a redaction touched: they spell what it hides.
+func (o *output) takeTokens(upTo int, redacted []hook.Span) []openai.TokenLogprob {
+	var out []openai.TokenLogprob
+	n := 0
+	for _, t := range o.tokens {
+		if t.end > upTo {
+			break
+		}
+		n++
+		end, hidden := t.end-o.released, false
+		start := end - len(t.token.Token)
+		for _, s := range redacted {
+			hidden = hidden || start < s.End && end > s.Start
+		}
+		if !hidden {
+			out = append(out, t.token)
+		}
+	}
+	o.tokens = o.tokens[n:]
+	return out
+}
+
+// keepContext drops what is no longer needed from the front of the window.
+func (o *output) keepContext(text string, cut int) {
+	from := max(cut-contextBytes, 0)
+	for from < cut && !utf8.RuneStart(text[from]) {
+		from++
+	}
+	o.window = append(o.window[:0], text[from:]...)
+	o.start = cut - from
+}
+
+// judge calls every output guard on the window: the union of their redactions, the longest hold, or the end.
+func (o *output) judge(text string, final bool) (spans []hook.Span, hold int, err error) {
+	x := o.x
+	for len(o.entries) < len(x.route.Output) {
+		s := &x.route.Output[len(o.entries)]
+		o.entries = append(o.entries, x.trace.add(Entry{Stage: "guard.output", Plugin: s.Plugin.Name(), Digest: s.Plugin.Digest(), Verdict: hook.Allow}))
+	}
+	for i := range x.route.Output {
+		s, entry := &x.route.Output[i], o.entries[i]
+		if entry.Error != nil {
+			continue // open, and failed before: its time limit is paid once
+		}
+		v, err := x.judge(entry, s, &hook.GuardRequest{RequestID: x.req.ID, Tenant: x.req.Tenant, Route: x.route.Name,
+			Stage: hook.StageOutput, Role: "assistant", Text: text, Start: o.start, Final: final})
+		if err != nil {
+			if x.ctx.Err() != nil {
+				return nil, 0, x.ctx.Err()
+			}
+			if s.Open {
+				continue
+			}
+			return nil, 0, failedClosed("output", s.Plugin.Name(), err)
+		}
+		switch v.Verdict {
+		case hook.Block, hook.Review:
+			o.enter(entry, v.Spans)
+			return nil, 0, errFiltered
+		case hook.Redact:
+			o.enter(entry, v.Spans)
+			spans = append(spans, v.Spans...)
+		}
+		hold = max(hold, v.Hold)
+	}
+	return spans, hold, nil
+}
+
+// enter records spans by their place in the answer. A span that is still held back comes again with the next window; it
+// is entered once.
+func (o *output) enter(entry *Entry, spans []hook.Span) {
+	for _, s := range spans {
+		if s.End <= o.start {
+			continue
+		}
+		at := s
+		at.Start, at.End = o.released+s.Start-o.start, o.released+s.End-o.start
+		if n := len(entry.Spans); n > 0 && entry.Spans[n-1].Start == at.Start {
+			entry.Spans[n-1].End = at.End
+			continue
+		}
+		entry.evidence(o.choice, []hook.Span{at})
+	}
+}
+
+// send gives a released piece to the client.
+func (o *output) send(text string, tokens []openai.TokenLogprob) error {
+	if text == "" && len(tokens) == 0 {
+		return nil
+	}
+	if o.x.trace.FirstTextUS == 0 {
+		o.x.trace.FirstTextUS = o.x.Now().Sub(o.x.trace.started).Microseconds()
+	}
+	o.answer.WriteString(text)
+	o.kept.Logprobs = append(o.kept.Logprobs, tokens...)
+	return o.x.emit(Event{Choice: o.choice, Text: text, Logprobs: tokens})
+}
+
+// finish ends the choice.
+func (o *output) finish(outcome Outcome) (cachedChoice, error) {
+	o.kept.Text, o.kept.Finish, o.kept.ToolCalls = o.answer.String(), outcome.FinishReason, outcome.ToolCalls
+	o.x.trace.Finish = append(o.x.trace.Finish, outcome.FinishReason)
+	if o.x.trace.Text != nil {
+		o.x.trace.Text.Answers = append(o.x.trace.Text.Answers, o.kept.Text)
+	}
+	return o.kept, o.x.emit(Event{Choice: o.choice, ToolCalls: outcome.ToolCalls, Finish: outcome.FinishReason})
+}

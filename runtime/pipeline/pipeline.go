@@ -1,0 +1,280 @@
+// Package pipeline passes a request through its stages: guard(input), route, cache, model with tools, guard(output),
+// cache store. Plugins judge; this package enforces what they say, survives what they do wrong, and writes one entry of
+// the decision trace for each stage.
+//
+// It does not know where plugins, models and stores come from, nor HTTP. Start reading at [Pipeline.Run].
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/ledge-run/ledge/runtime/hook"
+	"github.com/ledge-run/ledge/runtime/openai"
+	"github.com/ledge-run/ledge/runtime/wasm"
+)
+
+// Plugin is a sandboxed plugin. Implementations are safe for concurrent use.
+type Plugin interface {
+	Name() string
+	Digest() string
+	Call(ctx context.Context, c wasm.Call) (wasm.Result, error)
+}
+
+// Model answers a prompt, on this device or elsewhere. Implementations are safe for concurrent use.
+type Model interface {
+	// Info names the model and what a router may know of it.
+	Info() hook.Model
+	// Digest identifies the weights, or the endpoint of a remote model: answers are reused only under the same digest.
+	Digest() string
+	// Generate calls emit with the text as it comes, whole characters only, and returns when the answer is complete.
+	// It returns as soon as ctx ends or emit fails. Errors that a client should see are *openai.Error.
+	Generate(ctx context.Context, p *Prompt, emit func(Delta) error) (Outcome, error)
+}
+
+// Prompt is what a model is asked. Exactly one of Messages, Text and Tokens is set.
+type Prompt struct {
+	Messages []openai.Message
+	Text     string
+	Tokens   []int32
+
+	Tools      []openai.Tool
+	ToolChoice *openai.ToolChoice
+
+	MaxTokens        int // above 0
+	Temperature      float64
+	TopP             float64
+	Seed             *int64
+	Stop             []string
+	Logprobs         bool
+	TopLogprobs      int
+	FrequencyPenalty float64
+	PresencePenalty  float64
+	LogitBias        map[string]float64
+
+	// Raw holds the client's fields as sent, for a remote model. Fields above go over it.
+	Raw map[string][]byte
+}
+
+// Delta is a piece of an answer. Tokens, if asked for, are those whose text ends in this piece.
+type Delta struct {
+	Text   string
+	Tokens []openai.TokenLogprob
+}
+
+// Outcome ends an answer.
+type Outcome struct {
+	FinishReason string // stop, length, tool_calls, content_filter
+	ToolCalls    []openai.ToolCall
+	Usage        openai.Usage
+}
+
+// Cache holds answers.
+type Cache interface {
+	Get(ctx context.Context, tenant string, key [32]byte) ([]byte, bool, error)
+	Put(ctx context.Context, tenant string, key [32]byte, value []byte, ttl time.Duration) error
+}
+
+// Stage is a plugin in its place.
+type Stage struct {
+	Plugin  Plugin
+	Open    bool          // go on without the plugin when it fails
+	Timeout time.Duration // 0: the plugin's own
+}
+
+// Route is a pipeline that clients choose by name. It is read-only while requests run.
+type Route struct {
+	Name        string
+	Models      []Model // the first is the default
+	System      string  // put before the client's messages
+	Version     string  // changes whenever the same request may be answered otherwise
+	Router      *Stage
+	Input       []Stage
+	Tool        []Stage
+	Output      []Stage
+	CachePlan   *Stage
+	CacheTTL    time.Duration
+	Tools       []HostTool
+	AlwaysOffer bool // offer Tools to the model even when the client offers none
+	Window      int  // bytes of a stream held back, at most
+}
+
+// HostTool is a tool that is run here.
+type HostTool struct {
+	Definition openai.Tool
+	Plugin     Plugin
+}
+
+// Request is a client's request. Exactly one of Chat and Completion is set.
+type Request struct {
+	ID       string
+	Tenant   string
+	Endpoint string
+	Model    Model // set when the client named a model instead of a route
+	Stream   bool
+
+	Messages []openai.Message    // chat
+	Prompts  []openai.PromptItem // completion
+	Choices  int
+	Prompt   Prompt // sampling and tools; its text fields are filled for each choice
+	// MaxTokens is what the client asked for; 0: it did not say.
+	MaxTokens int
+}
+
+// Event is a part of an answer, in this order: one Start, any number of pieces of each choice ending in its Finish, one
+// Usage.
+type Event struct {
+	Start     *Start
+	Choice    int
+	Text      string
+	Logprobs  []openai.TokenLogprob
+	ToolCalls []openai.ToolCall
+	Finish    string
+	Usage     *openai.Usage
+}
+
+// Start tells what will answer.
+type Start struct {
+	Route string
+	Model string
+	Cache string // hit, miss, bypass
+}
+
+// Limits bound every request.
+type Limits struct {
+	MaxTokens  int
+	ToolRounds int
+}
+
+// Pipeline runs requests. It is safe for concurrent use.
+type Pipeline struct {
+	Limits   Limits
+	Cache    Cache // nil: nothing is reused
+	CacheTTL time.Duration
+	Log      *slog.Logger
+	// Prompts keeps texts in traces and debug logs.
+	Prompts bool
+	// Trace receives the finished trace of every request.
+	Trace func(*Trace)
+	Now   func() time.Time
+}
+
+// exchange is one request on its way.
+type exchange struct {
+	*Pipeline
+	ctx   context.Context
+	route *Route
+	req   *Request
+	trace *Trace
+	emit  func(Event) error
+
+	model    Model
+	decision hook.RouteDecision
+	cache    cachePlan
+	memo     map[string]string // results of tools that ran in this request
+	usage    openai.Usage
+}
+
+// Run passes the request through the route. Events go to emit in order, from this goroutine; an error of emit ends the
+// request. The error returned is an *openai.Error, or the context's or emit's own. The trace is delivered in any case.
+func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit func(Event) error) (err error) {
+	x := &exchange{Pipeline: p, ctx: ctx, route: route, req: req, emit: emit, memo: map[string]string{}}
+	x.trace = newTrace(p.Now(), route, req)
+	defer func() {
+		x.trace.end(p.Now(), x.usage, err)
+		p.Trace(x.trace)
+	}()
+
+	if err := x.guardInput(); err != nil {
+		return err
+	}
+	if err := x.chooseModel(); err != nil {
+		return err
+	}
+	x.planCache()
+	if hit, err := x.replay(); hit || err != nil {
+		return err
+	}
+	if err := x.emit(Event{Start: &Start{Route: route.Name, Model: x.model.Info().ID, Cache: x.trace.Cache}}); err != nil {
+		return err
+	}
+	answer, err := x.answer()
+	if err != nil {
+		return err
+	}
+	x.store(answer)
+	return x.emit(Event{Usage: &x.usage})
+}
+
+// answer generates every choice of every prompt, in order.
+func (x *exchange) answer() (*cachedAnswer, error) {
+	kept := &cachedAnswer{}
+	prompts := max(len(x.req.Prompts), 1)
+	for i := range prompts {
+		for j := range x.req.Choices {
+			prompt := x.req.Prompt
+			if len(x.req.Prompts) > 0 {
+				prompt.Text, prompt.Tokens = x.req.Prompts[i].Text, x.req.Prompts[i].Tokens
+			} else {
+				prompt.Messages = x.messages()
+			}
+			prompt.MaxTokens = x.budget()
+			if prompt.Seed != nil && j > 0 {
+				seed := *prompt.Seed + int64(j)
+				prompt.Seed = &seed
+			}
+			choice, err := x.choice(i*x.req.Choices+j, &prompt, j == 0)
+			if err != nil {
+				return nil, err
+			}
+			kept.Choices = append(kept.Choices, choice)
+		}
+	}
+	kept.Usage = x.usage
+	return kept, nil
+}
+
+// messages are the client's, after the route's own system prompt.
+func (x *exchange) messages() []openai.Message {
+	if x.route.System == "" {
+		return x.req.Messages
+	}
+	return append([]openai.Message{{Role: "system", Content: openai.Content(x.route.System)}}, x.req.Messages...)
+}
+
+// budget is the number of tokens an answer may have.
+func (x *exchange) budget() int {
+	n := x.req.MaxTokens
+	if n == 0 {
+		n = x.decision.MaxTokens
+	}
+	if n <= 0 || n > x.Limits.MaxTokens {
+		n = x.Limits.MaxTokens
+	}
+	return n
+}
+
+// call runs one hook of a stage's plugin and enters nothing in the trace.
+func (x *exchange) call(s *Stage, export string, input []byte) (wasm.Result, error) {
+	return s.Plugin.Call(x.ctx, wasm.Call{Export: export, Input: input, Tenant: x.req.Tenant, Timeout: s.Timeout})
+}
+
+// pluginError describes a plugin's failure for the trace: a stable code and what happened.
+func pluginError(err error) *EntryError {
+	var failed *wasm.Error
+	if errors.As(err, &failed) {
+		return &EntryError{Code: string(failed.Code), Message: clip(failed.Message, maxReason)}
+	}
+	return &EntryError{Code: codeBadOutput, Message: clip(err.Error(), maxReason)}
+}
+
+// codeBadOutput marks a plugin that answered with something other than the hook's output.
+const codeBadOutput = "bad_output"
+
+// failedClosed is what a client sees when a stage that must not be left out failed.
+func failedClosed(stage, plugin string, err error) error {
+	return &openai.Error{Status: 503, Type: openai.TypeServer, Code: "guard_failed", Cause: err,
+		Message: "the " + stage + " guard " + plugin + " failed, and this route does not answer without it; the decision trace has the details"}
+}

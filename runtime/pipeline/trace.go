@@ -1,0 +1,148 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"time"
+	"unicode/utf8"
+
+	"github.com/ledge-run/ledge/runtime/hook"
+	"github.com/ledge-run/ledge/runtime/openai"
+)
+
+// Trace tells why a request was answered as it was. It holds no text of the prompt or the answer unless the site
+// switched that on.
+type Trace struct {
+	ID          string       `json:"id"`
+	Time        time.Time    `json:"time"`
+	Tenant      string       `json:"tenant"`
+	Endpoint    string       `json:"endpoint"`
+	Route       string       `json:"route"`
+	Version     string       `json:"route_version"`
+	Model       string       `json:"model,omitempty"`
+	ModelDigest string       `json:"model_digest,omitempty"`
+	Stream      bool         `json:"stream"`
+	Cache       string       `json:"cache"`
+	Status      int          `json:"status"`
+	Code        string       `json:"code,omitempty"`
+	Error       string       `json:"error,omitempty"`
+	Finish      []string     `json:"finish,omitempty"`
+	Usage       openai.Usage `json:"usage"`
+	DurationUS  int64        `json:"duration_us"`
+	FirstTextUS int64        `json:"first_text_us,omitempty"`
+	Stages      []*Entry     `json:"stages"`
+	Text        *TraceText   `json:"text,omitempty"`
+
+	started time.Time
+}
+
+// TraceText is kept only where the site asks for it.
+type TraceText struct {
+	Messages []openai.Message    `json:"messages,omitempty"`
+	Prompts  []openai.PromptItem `json:"prompts,omitempty"`
+	Answers  []string            `json:"answers,omitempty"`
+}
+
+// Entry is what one stage decided.
+type Entry struct {
+	Stage      string      `json:"stage"` // guard.input, guard.tool, guard.output, route, cache, model, tool
+	Plugin     string      `json:"plugin,omitempty"`
+	Digest     string      `json:"digest,omitempty"`
+	Verdict    string      `json:"verdict"`
+	Reason     string      `json:"reason,omitempty"`
+	Spans      []EntrySpan `json:"spans,omitempty"`
+	Calls      int         `json:"calls,omitempty"`
+	DurationUS int64       `json:"duration_us"`
+	Fuel       uint64      `json:"fuel,omitempty"`
+	Error      *EntryError `json:"error,omitempty"`
+
+	duration time.Duration
+}
+
+// EntrySpan is evidence: where in which message, and by which rule, without the text.
+type EntrySpan struct {
+	Message    int     `json:"message"`
+	Start      int     `json:"start"`
+	End        int     `json:"end"`
+	Entity     string  `json:"entity,omitempty"`
+	Rule       string  `json:"rule,omitempty"`
+	Confidence float64 `json:"confidence,omitempty"`
+}
+
+// EntryError is a plugin's failure and what came of it.
+type EntryError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Bounds of what a trace holds, so that a plugin cannot fill the store.
+const (
+	maxReason = 300 // bytes of a reason
+	maxSpans  = 100 // spans of an entry
+	maxStages = 200 // entries of a trace
+)
+
+func newTrace(now time.Time, route *Route, req *Request) *Trace {
+	return &Trace{ID: req.ID, Time: now.UTC(), Tenant: req.Tenant, Endpoint: req.Endpoint, Route: route.Name,
+		Version: route.Version, Stream: req.Stream, Cache: cacheBypass, started: now}
+}
+
+// add appends an entry and returns it to be filled in.
+func (t *Trace) add(e Entry) *Entry {
+	e.Reason = clip(e.Reason, maxReason)
+	entry := &e
+	if len(t.Stages) < maxStages {
+		t.Stages = append(t.Stages, entry)
+	}
+	return entry
+}
+
+// evidence records spans found in a message.
+func (e *Entry) evidence(message int, spans []hook.Span) {
+	for _, s := range spans {
+		if len(e.Spans) == maxSpans {
+			return
+		}
+		e.Spans = append(e.Spans, EntrySpan{message, s.Start, s.End, clip(s.Entity, 64), clip(s.Rule, 64), s.Confidence})
+	}
+}
+
+// took adds a call's cost to the entry.
+func (e *Entry) took(d time.Duration, fuel uint64) {
+	e.Calls++
+	e.duration += d
+	e.Fuel += fuel
+}
+
+// statusClientClosed is the status of a request whose client left, as nginx writes it.
+const statusClientClosed = 499
+
+func (t *Trace) end(now time.Time, usage openai.Usage, err error) {
+	t.DurationUS = now.Sub(t.started).Microseconds()
+	t.Usage = usage
+	for _, e := range t.Stages {
+		e.DurationUS = e.duration.Microseconds()
+	}
+	var failed *openai.Error
+	switch {
+	case err == nil:
+		t.Status = 200
+	case errors.As(err, &failed):
+		t.Status, t.Code, t.Error = failed.Status, failed.Code, clip(failed.Message, maxReason)
+	case errors.Is(err, context.DeadlineExceeded):
+		t.Status, t.Code = 504, "timeout"
+	default:
+		t.Status, t.Code = statusClientClosed, "client_closed"
+	}
+}
+
+// clip cuts s to at most n bytes on a character boundary.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}

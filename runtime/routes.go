@@ -1,0 +1,133 @@
+package runtime
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/ledge-run/ledge/runtime/config"
+	"github.com/ledge-run/ledge/runtime/hook"
+	"github.com/ledge-run/ledge/runtime/manifest"
+	"github.com/ledge-run/ledge/runtime/pipeline"
+)
+
+// buildRoutes makes every route of the configuration from the plugins and models as they are now, and puts them in
+// place together.
+func (r *Runtime) buildRoutes(ctx context.Context) error {
+	routes := make(map[string]*pipeline.Route, len(r.cfg.Routes))
+	for name, cfg := range r.cfg.Routes {
+		route, err := r.buildRoute(ctx, name, &cfg)
+		if err != nil {
+			return fmt.Errorf("route %s: %w", name, err)
+		}
+		routes[name] = route
+	}
+	r.routesMu.Lock()
+	r.routes = routes
+	r.routesMu.Unlock()
+	return nil
+}
+
+func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route) (*pipeline.Route, error) {
+	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), AlwaysOffer: cfg.OfferTools}
+	version := sha256.New()
+	fmt.Fprintf(version, "%q %q %d\n", cfg.PromptVersion, cfg.System, cfg.Window)
+	for _, m := range cfg.Models {
+		switch {
+		case m == config.Local && r.local != nil:
+			route.Models = append(route.Models, r.local)
+		case m != config.Local:
+			route.Models = append(route.Models, r.remote[m])
+		}
+	}
+	stages := func(list []config.Stage, h string) ([]pipeline.Stage, error) {
+		var out []pipeline.Stage
+		for _, s := range list {
+			p := r.plugins[s.Plugin]
+			if !p.Manifest().Offers(h) {
+				return nil, fmt.Errorf("the plugin %s does not offer the hook %s", s.Plugin, h)
+			}
+			fmt.Fprintf(version, "%s %s %s %t %v\n", h, p.name, p.Digest(), s.Open(), p.cfg.Config)
+			out = append(out, pipeline.Stage{Plugin: p, Open: s.Open(), Timeout: s.Timeout.D()})
+		}
+		return out, nil
+	}
+	one := func(s config.Stage, h string) (*pipeline.Stage, error) {
+		if s.Plugin == "" {
+			return nil, nil
+		}
+		list, err := stages([]config.Stage{s}, h)
+		if err != nil {
+			return nil, err
+		}
+		return &list[0], nil
+	}
+	var err error
+	if route.Router, err = one(cfg.Router, hook.ExportRoute); err != nil {
+		return nil, err
+	}
+	if route.CachePlan, err = one(config.Stage{Plugin: cfg.Cache.Plugin, Timeout: cfg.Cache.Timeout}, hook.ExportCache); err != nil {
+		return nil, err
+	}
+	for _, g := range []struct {
+		name string
+		from []config.Stage
+		to   *[]pipeline.Stage
+	}{{"input", cfg.Guards.Input, &route.Input}, {"tool", cfg.Guards.Tool, &route.Tool}, {"output", cfg.Guards.Output, &route.Output}} {
+		fmt.Fprintln(version, g.name)
+		if *g.to, err = stages(g.from, hook.ExportGuard); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range cfg.Tools {
+		if _, err := stages([]config.Stage{{Plugin: t}}, manifest.HookTools); err != nil {
+			return nil, err
+		}
+		tools, err := pipeline.Describe(ctx, r.plugins[t])
+		if err != nil {
+			return nil, err
+		}
+		for _, tool := range tools {
+			for _, other := range route.Tools {
+				if other.Definition.Function.Name == tool.Definition.Function.Name {
+					return nil, fmt.Errorf("the plugins %s and %s both offer a tool %q", other.Plugin.Name(), t, tool.Definition.Function.Name)
+				}
+			}
+			route.Tools = append(route.Tools, tool)
+		}
+	}
+	route.Version = hex.EncodeToString(version.Sum(nil)[:8])
+	return route, nil
+}
+
+// openModels opens the model on this device and the remote ones.
+func (r *Runtime) openModels(ctx context.Context) error {
+	if r.cfg.Model.File != "" {
+		local, err := openLocal(ctx, r)
+		if err != nil {
+			return err
+		}
+		r.local = local
+	}
+	for name, u := range r.cfg.Upstreams {
+		for _, m := range u.Models {
+			remote, err := openRemote(name, m, u)
+			if err != nil {
+				return fmt.Errorf("upstream %s: %w", name, err)
+			}
+			r.remote[name+"/"+m] = remote
+		}
+	}
+	return nil
+}
+
+// RouteText dry-runs the router of a route for a text, without a model call.
+func (r *Runtime) RouteText(ctx context.Context, name, text string) (*pipeline.Explanation, error) {
+	route, model, err := r.resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	return r.pipe.Explain(ctx, route, model, strings.TrimSpace(text))
+}

@@ -1,0 +1,255 @@
+// Package runtime is the embedding API: it assembles plugins, models and state into routes and answers requests. A
+// program that wants what the appliance does without its HTTP surface starts at [New] and [Runtime.Chat].
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ledge-run/ledge/runtime/config"
+	"github.com/ledge-run/ledge/runtime/openai"
+	"github.com/ledge-run/ledge/runtime/pipeline"
+	"github.com/ledge-run/ledge/runtime/slm/engine"
+	"github.com/ledge-run/ledge/runtime/state"
+	"github.com/ledge-run/ledge/runtime/wasm"
+)
+
+// Options are what a configuration file does not hold.
+type Options struct {
+	Logger *slog.Logger // nil: discard
+	// OnTrace sees every finished trace, for metrics. It must not block.
+	OnTrace func(*pipeline.Trace)
+}
+
+// Runtime answers requests. It is safe for concurrent use.
+type Runtime struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	dir     string
+	store   *state.Store
+	sandbox *wasm.Host
+	plugins map[string]*Plugin
+	local   *localModel // nil: no model is installed
+	remote  map[string]pipeline.Model
+	pipe    pipeline.Pipeline
+	started time.Time
+
+	routesMu sync.RWMutex
+	routes   map[string]*pipeline.Route
+
+	admit *admission
+	stop  context.CancelFunc
+	tasks sync.WaitGroup
+}
+
+// New opens the state, loads plugins and the model, and builds the routes. On error nothing stays open.
+func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	dir, err := cfg.DataDir()
+	if err != nil {
+		return nil, err
+	}
+	r := &Runtime{cfg: cfg, log: o.Logger, dir: dir, plugins: map[string]*Plugin{}, remote: map[string]pipeline.Model{},
+		admit: newAdmission(cfg.Limits.Concurrency, cfg.Limits.Queue), started: time.Now()}
+	defer func() {
+		if err != nil {
+			r.Close(context.WithoutCancel(ctx))
+		}
+	}()
+	r.store, err = state.Open(filepath.Join(dir, "state"), state.Options{Logger: o.Logger, CacheBytes: int64(cfg.Cache.MaxSize),
+		TraceBytes: int64(cfg.Trace.MaxSize), KVBytes: int64(cfg.KV.MaxSize), TraceRetention: cfg.Trace.Retention.D()})
+	if err != nil {
+		return nil, err
+	}
+	if err = r.openSandbox(ctx); err != nil {
+		return nil, err
+	}
+	if err = r.openModels(ctx); err != nil {
+		return nil, err
+	}
+	r.pipe = pipeline.Pipeline{
+		Limits: pipeline.Limits{MaxTokens: cfg.Limits.MaxTokens, ToolRounds: cfg.Limits.ToolRounds},
+		Cache:  cacheStore{r.store.Cache()}, CacheTTL: cfg.Cache.TTL.D(),
+		Log: o.Logger, Prompts: cfg.Trace.Prompts, Now: time.Now,
+		Trace: func(t *pipeline.Trace) { r.record(t, o.OnTrace) },
+	}
+	if err = r.buildRoutes(ctx); err != nil {
+		return nil, err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.stop = stop
+	r.tasks.Go(func() { r.watch(background) })
+	return r, nil
+}
+
+// Close stops background work, waits for plugins and the model to come to rest, and closes the state.
+func (r *Runtime) Close(ctx context.Context) error {
+	if r.stop != nil {
+		r.stop()
+	}
+	r.tasks.Wait()
+	var errs []error
+	for _, p := range r.plugins {
+		errs = append(errs, p.close(ctx))
+	}
+	if r.local != nil {
+		errs = append(errs, r.local.engine.Close())
+	}
+	if r.sandbox != nil {
+		errs = append(errs, r.sandbox.Close(ctx))
+	}
+	if r.store != nil {
+		errs = append(errs, r.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Identity is who asks, as the host established it; nothing in a request can change it.
+type Identity struct {
+	Tenant string
+}
+
+// Chat answers a chat request. Events go to emit in order, from the calling goroutine; when emit fails or ctx ends, the
+// generation stops within one token. The error is an *openai.Error or the context's or emit's own.
+func (r *Runtime) Chat(ctx context.Context, id string, who Identity, req *openai.ChatRequest, emit func(pipeline.Event) error) error {
+	p, err := r.chatRequest(id, who, req)
+	if err != nil {
+		return r.reject(id, who, "chat", req.Model, req.Stream, err)
+	}
+	return r.run(ctx, p, req.Model, emit)
+}
+
+// Complete answers a completion request, as Chat does.
+func (r *Runtime) Complete(ctx context.Context, id string, who Identity, req *openai.CompletionRequest, emit func(pipeline.Event) error) error {
+	p, err := r.completionRequest(id, who, req)
+	if err != nil {
+		return r.reject(id, who, "completion", req.Model, req.Stream, err)
+	}
+	return r.run(ctx, p, req.Model, emit)
+}
+
+// Malformed records a request that could not be read, and returns its error.
+func (r *Runtime) Malformed(id string, who Identity, endpoint string, err error) error {
+	return r.reject(id, who, endpoint, "", false, err)
+}
+
+// reject records a request that never reached a route.
+func (r *Runtime) reject(id string, who Identity, endpoint, model string, stream bool, err error) error {
+	pipeline.Rejected(&r.pipe, &pipeline.Request{ID: id, Tenant: who.Tenant, Endpoint: endpoint, Stream: stream}, model, err)
+	return err
+}
+
+func (r *Runtime) run(ctx context.Context, req *pipeline.Request, name string, emit func(pipeline.Event) error) error {
+	route, model, err := r.resolve(name)
+	if err != nil {
+		return r.reject(req.ID, Identity{req.Tenant}, req.Endpoint, name, req.Stream, err)
+	}
+	release, err := r.admit.enter(ctx)
+	if err != nil {
+		return r.reject(req.ID, Identity{req.Tenant}, req.Endpoint, name, req.Stream, err)
+	}
+	defer release()
+	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Limits.RequestTimeout.D(), errTimeout)
+	defer cancel()
+	req.Model = model
+	err = r.pipe.Run(ctx, route, req, emit)
+	if errors.Is(err, context.DeadlineExceeded) && context.Cause(ctx) == errTimeout {
+		return errTimeout
+	}
+	return err
+}
+
+var errTimeout = &openai.Error{Status: http.StatusGatewayTimeout, Type: openai.TypeServer, Code: "timeout",
+	Message: "the request took longer than limits.request_timeout allows"}
+
+// resolve finds the route of a name, or the default route with a model pinned.
+func (r *Runtime) resolve(name string) (*pipeline.Route, pipeline.Model, error) {
+	r.routesMu.RLock()
+	defer r.routesMu.RUnlock()
+	if route, ok := r.routes[name]; ok {
+		return route, nil, nil
+	}
+	if r.cfg.DirectModels {
+		if route, ok := r.routes[defaultRoute]; ok {
+			if r.local != nil && name == r.local.Info().ID {
+				return route, r.local, nil
+			}
+			if m, ok := r.remote[name]; ok {
+				return route, m, nil
+			}
+		}
+	}
+	return nil, nil, &openai.Error{Status: http.StatusNotFound, Type: openai.TypeInvalidRequest, Param: "model", Code: "model_not_found",
+		Message: fmt.Sprintf("the model %q does not exist here; GET /v1/models lists the routes and models", name)}
+}
+
+const defaultRoute = "default"
+
+// RouteName is the route that a client's model field leads to, or "none".
+func (r *Runtime) RouteName(model string) string {
+	route, _, err := r.resolve(model)
+	if err != nil {
+		return "none"
+	}
+	return route.Name
+}
+
+// HasRemote says whether any upstream is configured.
+func (r *Runtime) HasRemote() bool { return len(r.remote) > 0 }
+
+// Models lists what clients may put in the model field: routes first.
+func (r *Runtime) Models() []openai.Model {
+	r.routesMu.RLock()
+	defer r.routesMu.RUnlock()
+	created := r.started.Unix()
+	var out []openai.Model
+	for _, name := range slices.Sorted(maps.Keys(r.routes)) {
+		out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: "ledge-route"})
+	}
+	if r.cfg.DirectModels {
+		if r.local != nil {
+			out = append(out, openai.Model{ID: r.local.Info().ID, Object: "model", Created: created, OwnedBy: "ledge"})
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.remote)) {
+			out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: "upstream"})
+		}
+	}
+	return out
+}
+
+// Degraded lists why the appliance cannot do its main job; empty means that it can.
+func (r *Runtime) Degraded() []string {
+	r.routesMu.RLock()
+	defer r.routesMu.RUnlock()
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(r.routes)) {
+		if len(r.routes[name].Models) == 0 {
+			out = append(out, fmt.Sprintf("route %s has no model: start ledge with --model FILE.gguf, or set model.file in its configuration", name))
+		}
+	}
+	return out
+}
+
+// LocalModel describes the model on this device; ok is false without one.
+func (r *Runtime) LocalModel() (id string, info engine.Info, ok bool) {
+	if r.local == nil {
+		return "", engine.Info{}, false
+	}
+	return r.local.id, r.local.engine.Info(), true
+}
+
+// DataDir is where the state lives.
+func (r *Runtime) DataDir() string { return r.dir }
+
+// Store is the opened state, for surfaces that read it.
+func (r *Runtime) Store() *state.Store { return r.store }
