@@ -1,0 +1,147 @@
+// Package chunker cuts a document into chunks for retrieval: byte ranges in the order of the text, each at most a
+// given number of Unicode code points, with the headings it stands under.
+//
+// Whatever the strategy, the chunks cover the document byte for byte: each starts at or before the end of the one
+// before it (what it repeats is the overlap) and ends after it. Chunks never split a character; a byte that is not
+// UTF-8 counts as one character.
+//
+// The package is pure logic and knows nothing of the guest it runs in (see wasm/). Start reading at [Chunker.Chunk].
+package chunker
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	sdk "github.com/ledge-run/ledge/sdk/go"
+)
+
+// Strategies.
+const (
+	Fixed     = "fixed"     // exactly size code points each, the last one shorter
+	Recursive = "recursive" // at paragraphs, else lines, else sentences, else words, else code points
+	Markdown  = "markdown"  // by heading; code, tables and lists whole where they fit
+)
+
+// Strategies lists all strategies.
+func Strategies() []string { return []string{Fixed, Recursive, Markdown} }
+
+// maxSize bounds the size of a chunk in code points.
+const maxSize = 1 << 20
+
+// Chunker holds what a document that does not say gets.
+type Chunker struct {
+	Strategy string // empty: markdown for what looks like it by name or media type, else recursive
+	Size     int    // code points, 1 to 1,048,576
+	Overlap  int    // code points that a chunk repeats of the one before it, at most; less than Size
+}
+
+// New reads the configuration: strategy, size, overlap. Absent keys keep the defaults: by kind of document, 1000, 0.
+func New(config func(key string) (string, bool)) (*Chunker, error) {
+	c := &Chunker{Size: 1000}
+	c.Strategy, _ = config("strategy")
+	for key, dst := range map[string]*int{"size": &c.Size, "overlap": &c.Overlap} {
+		if v, ok := config(key); ok && v != "" {
+			n, err := strconv.Atoi(strings.TrimSpace(v))
+			if err != nil {
+				return nil, errors.New("chunker: the setting " + key + " is not a whole number: " + strconv.Quote(v))
+			}
+			*dst = n
+		}
+	}
+	return c, nil
+}
+
+// Chunk cuts doc. It fails when strategy, size or overlap are out of range; no text makes it fail.
+func (c *Chunker) Chunk(doc *sdk.Document) (sdk.ChunkList, error) {
+	strategy, size, overlap := doc.Strategy, doc.Size, doc.Overlap
+	if strategy == "" {
+		strategy = c.Strategy
+	}
+	if strategy == "" {
+		strategy = guess(doc)
+	}
+	if size == 0 {
+		size = c.Size
+	}
+	if overlap == 0 {
+		overlap = min(c.Overlap, size-1)
+	}
+	if size < 1 || size > maxSize {
+		return sdk.ChunkList{}, errors.New("chunker: size " + strconv.Itoa(size) + " is not between 1 and " + strconv.Itoa(maxSize))
+	}
+	if overlap < 0 || overlap >= size {
+		return sdk.ChunkList{}, errors.New("chunker: overlap " + strconv.Itoa(overlap) + " is not between 0 and size - 1 (" + strconv.Itoa(size-1) + ")")
+	}
+	p := &packer{text: doc.Text, size: size, overlap: overlap}
+	switch strategy {
+	case Fixed:
+		p.fixed()
+	case Recursive:
+		p.add(block{start: 0, end: len(doc.Text)})
+		p.flush()
+	case Markdown:
+		p.markdown()
+	default:
+		return sdk.ChunkList{}, errors.New("chunker: unknown strategy " + strconv.Quote(strategy) + "; there are " + strings.Join(Strategies(), ", "))
+	}
+	return sdk.ChunkList{Chunks: p.out}, nil
+}
+
+// guess picks the strategy of a document that names none.
+func guess(doc *sdk.Document) string {
+	media, _, _ := strings.Cut(doc.MediaType, ";")
+	if strings.EqualFold(strings.TrimSpace(media), "text/markdown") {
+		return Markdown
+	}
+	name := strings.ToLower(doc.Name)
+	if strings.HasSuffix(name, ".md") || strings.HasSuffix(name, ".markdown") {
+		return Markdown
+	}
+	return Recursive
+}
+
+// fixed cuts every size code points; each chunk after the first repeats exactly overlap of them.
+func (p *packer) fixed() {
+	start, end := 0, 0
+	for end < len(p.text) {
+		if end > 0 {
+			start, _ = back(p.text, end, p.overlap, start)
+		}
+		n := p.size
+		if end > 0 {
+			n -= p.overlap
+		}
+		end, _ = forward(p.text, end, len(p.text), n)
+		p.out = append(p.out, sdk.Chunk{Start: start, End: end})
+	}
+}
+
+// forward returns the offset n code points after i, at most end, and how many there were.
+func forward(text string, i, end, n int) (offset, count int) {
+	for count < n && i < end {
+		if text[i] < utf8.RuneSelf {
+			i++
+		} else {
+			_, w := utf8.DecodeRuneInString(text[i:end])
+			i += w
+		}
+		count++
+	}
+	return i, count
+}
+
+// back returns the offset n code points before i, not before floor, and how many there were.
+func back(text string, i, n, floor int) (offset, count int) {
+	for count < n && i > floor {
+		if text[i-1] < utf8.RuneSelf {
+			i--
+		} else {
+			_, w := utf8.DecodeLastRuneInString(text[floor:i])
+			i -= w
+		}
+		count++
+	}
+	return i, count
+}

@@ -1,0 +1,243 @@
+package chunker
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	sdk "github.com/ledge-run/ledge/sdk/go"
+)
+
+func noConfig(string) (string, bool) { return "", false }
+
+func chunk(t testing.TB, text, strategy string, size, overlap int) []sdk.Chunk {
+	t.Helper()
+	c, err := New(noConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := c.Chunk(&sdk.Document{Text: text, Strategy: strategy, Size: size, Overlap: overlap})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.Chunks
+}
+
+func texts(text string, chunks []sdk.Chunk) []string {
+	var out []string
+	for _, c := range chunks {
+		out = append(out, text[c.Start:c.End])
+	}
+	return out
+}
+
+func equal(t *testing.T, got, want []string) {
+	t.Helper()
+	if strings.Join(got, "\x00") != strings.Join(want, "\x00") {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
+
+// checkChunks holds chunks against what the package promises for every text.
+func checkChunks(t testing.TB, text string, chunks []sdk.Chunk, size, overlap int) {
+	t.Helper()
+	if err := (&sdk.ChunkList{Chunks: chunks}).Check(text); err != nil {
+		t.Fatal(err)
+	}
+	end := 0
+	var whole strings.Builder
+	for i, c := range chunks {
+		if n := utf8.RuneCountInString(text[c.Start:c.End]); n > size {
+			t.Fatalf("chunk %d has %d code points, more than %d", i, n, size)
+		}
+		if c.Start > end || c.End <= end || i > 0 && c.Start <= chunks[i-1].Start {
+			t.Fatalf("chunk %d [%d, %d) after one that starts at %d and ends at %d", i, c.Start, c.End, chunks[max(i-1, 0)].Start, end)
+		}
+		if n := utf8.RuneCountInString(text[c.Start:end]); n > overlap {
+			t.Fatalf("chunk %d repeats %d code points, more than %d", i, n, overlap)
+		}
+		whole.WriteString(text[end:c.End])
+		end = c.End
+	}
+	if whole.String() != text {
+		t.Fatalf("chunks hold %d of %d bytes", whole.Len(), len(text))
+	}
+}
+
+func TestFixed_CutsByCodePoints(t *testing.T) {
+	const text = "aéi日oü"
+	equal(t, texts(text, chunk(t, text, Fixed, 2, 0)), []string{"aé", "i日", "oü"})
+	equal(t, texts(text, chunk(t, text, Fixed, 4, 2)), []string{"aéi日", "i日oü"})
+	equal(t, texts(text, chunk(t, text, Fixed, 3, 2)), []string{"aéi", "éi日", "i日o", "日oü"})
+	equal(t, texts("\xff\xc3(", chunk(t, "\xff\xc3(", Fixed, 1, 0)), []string{"\xff", "\xc3", "("})
+}
+
+func TestRecursive_PrefersTheCoarsestBreak(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		size int
+		want []string
+	}{
+		"whole":      {"short", 10, []string{"short"}},
+		"paragraphs": {"one two.\n\nthree four.\nfive", 16, []string{"one two.\n\n", "three four.\nfive"}},
+		"crlf":       {"one two.\r\n\r\nthree four.", 16, []string{"one two.\r\n\r\n", "three four."}},
+		"lines":      {"alpha beta.\ngamma. delta", 16, []string{"alpha beta.\n", "gamma. delta"}},
+		"sentences":  {"He said. She went home now", 16, []string{"He said. ", "She went home ", "now"}},
+		"initials":   {"the J. Smith went off", 14, []string{"the J. Smith ", "went off"}},
+		"quotes":     {"\"Is it so?\" he asked me", 16, []string{"\"Is it so?\" ", "he asked me"}},
+		"words":      {"alpha beta gamma", 12, []string{"alpha beta ", "gamma"}},
+		"characters": {"abcdefghijkl", 5, []string{"abcde", "fghij", "kl"}},
+		"cjk":        {"今日は晴れです。明日は雨でしょう。", 10, []string{"今日は晴れです。", "明日は雨でしょう。"}},
+		"early word": {"a bcdefghijklmno", 10, []string{"a ", "bcdefghijk", "lmno"}},
+	} {
+		t.Run(name, func(t *testing.T) { equal(t, texts(c.text, chunk(t, c.text, Recursive, c.size, 0)), c.want) })
+	}
+}
+
+func TestRecursive_OverlapBeginsWithAWord(t *testing.T) {
+	const text = "one two three four five six seven"
+	equal(t, texts(text, chunk(t, text, Recursive, 15, 6)), []string{"one two three ", "three four ", "four five six ", "six seven"})
+}
+
+func TestMarkdown_GivesHeadingPaths(t *testing.T) {
+	const text = "intro\n\n# A #\n\n## B\ntext b\n\n### C\ntext c\n\nTwo\nlines\n===\ntext d\n## E\n"
+	chunks := chunk(t, text, Markdown, 1000, 0)
+	equal(t, texts(text, chunks), []string{
+		"intro\n\n", "# A #\n\n## B\ntext b\n\n", "### C\ntext c\n\n", "Two\nlines\n===\ntext d\n", "## E\n"})
+	var paths []string
+	for _, c := range chunks {
+		paths = append(paths, strings.Join(c.Heading, ">"))
+	}
+	equal(t, paths, []string{"", "A>B", "A>B>C", "Two lines", "Two lines>E"})
+}
+
+func TestMarkdown_KeepsBlocksWhole(t *testing.T) {
+	for name, block := range map[string]string{
+		"fence":         "```go\nif x {\n\n# no heading\n}\n```\n",
+		"tilde fence":   "~~~\n```\n\nx\n```\n~~~\n",
+		"table":         "| a | b |\n|---|:-:|\n| 1 | 2 |\n| 3 | 4 |\n",
+		"list":          "- one\n  more\n\n  and more\n- two\n\n- three\n",
+		"ordered list":  "1. one\n2. two\n   ```\n   x\n\n   y\n   ```\n3) three\n",
+		"open fence":    "```\nnever closed\n\nmore\n",
+		"nested fences": "````\n```\nx\n```\n````\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := "A sentence that stands before it. Another one.\n\n" + block
+			size := utf8.RuneCountInString(block)
+			for _, overlap := range []int{0, size / 2} {
+				chunks := chunk(t, text, Markdown, size, overlap)
+				checkChunks(t, text, chunks, size, overlap)
+				if last := chunks[len(chunks)-1]; text[last.Start:last.End] != block {
+					t.Errorf("overlap %d: %q", overlap, texts(text, chunks))
+				}
+			}
+		})
+	}
+}
+
+func TestMarkdown_FrontMatterIsNoHeading(t *testing.T) {
+	const text = "---\ntitle: x\n# comment\n---\n# Real\nbody\n"
+	chunks := chunk(t, text, Markdown, 1000, 0)
+	equal(t, texts(text, chunks), []string{"---\ntitle: x\n# comment\n---\n", "# Real\nbody\n"})
+}
+
+func TestMarkdown_OverlapStaysInItsSection(t *testing.T) {
+	text := "# A\n" + strings.Repeat("alpha beta gamma. ", 10) + "\n# B\n" + strings.Repeat("delta epsilon. ", 10) + "\n"
+	chunks := chunk(t, text, Markdown, 60, 20)
+	checkChunks(t, text, chunks, 60, 20)
+	for _, c := range chunks {
+		part := text[c.Start:c.End]
+		if c.Heading[0] == "B" && strings.Contains(part, "alpha") {
+			t.Errorf("%q stands under B", part)
+		}
+	}
+}
+
+func TestMarkdown_HeadingGoesWithTheTextItHeads(t *testing.T) {
+	text := "# A long heading\n\n" + strings.Repeat("word ", 30)
+	chunks := chunk(t, text, Markdown, 40, 0)
+	if first := text[chunks[0].Start:chunks[0].End]; !strings.Contains(first, "word") {
+		t.Errorf("the first chunk is only %q", first)
+	}
+}
+
+func TestChunk_GuessesTheStrategy(t *testing.T) {
+	for _, c := range []struct {
+		doc  sdk.Document
+		want string
+	}{
+		{sdk.Document{Name: "README.md"}, Markdown},
+		{sdk.Document{MediaType: "text/markdown; charset=utf-8"}, Markdown},
+		{sdk.Document{Name: "a.txt"}, Recursive},
+	} {
+		if got := guess(&c.doc); got != c.want {
+			t.Errorf("%+v: %s", c.doc, got)
+		}
+	}
+}
+
+func TestChunk_RefusesWhatItCannotDo(t *testing.T) {
+	c, _ := New(noConfig)
+	for want, doc := range map[string]sdk.Document{
+		"unknown strategy \"semantic\"; there are fixed, recursive, markdown": {Strategy: "semantic"},
+		"size -1 is not between":      {Size: -1},
+		"size 1048577 is not":         {Size: maxSize + 1},
+		"overlap 10 is not between":   {Size: 10, Overlap: 10},
+		"overlap -1 is not between":   {Size: 10, Overlap: -1},
+		"overlap 9223372036854775807": {Size: 10, Overlap: 1<<63 - 1},
+	} {
+		if _, err := c.Chunk(&doc); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	if _, err := New(func(k string) (string, bool) { return "ten", k == "size" }); err == nil {
+		t.Error("a size that is no number was taken")
+	}
+	if l, err := c.Chunk(&sdk.Document{}); err != nil || len(l.Chunks) != 0 {
+		t.Errorf("the empty document: %v, %v", l, err)
+	}
+}
+
+func FuzzChunk(f *testing.F) {
+	sample, err := os.ReadFile("testdata/sample.md")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(sample), uint8(2), 80, 20)
+	f.Add("a\r\n\r\nb\xff\xc3.\n# x\n```\n", uint8(1), 3, 1)
+	f.Add("# a\n## b\n|a|\n|-|\n- x\n\n\ny\n===\n---\n", uint8(2), 1, 0)
+	f.Add("日本語。テキスト!", uint8(0), 2, 1)
+	f.Fuzz(func(t *testing.T, text string, strategy uint8, size, overlap int) {
+		c := &Chunker{Size: 1000}
+		doc := &sdk.Document{Text: text, Strategy: Strategies()[strategy%3], Size: size, Overlap: overlap}
+		l, err := c.Chunk(doc)
+		if err != nil {
+			if size >= 1 && size <= maxSize && overlap >= 0 && overlap < size {
+				t.Fatal(err)
+			}
+			return
+		}
+		if size == 0 {
+			size = c.Size
+		}
+		checkChunks(t, text, l.Chunks, size, overlap)
+	})
+}
+
+func BenchmarkChunk(b *testing.B) {
+	sample, err := os.ReadFile("testdata/sample.md")
+	if err != nil {
+		b.Fatal(err)
+	}
+	text := strings.Repeat(string(sample), 1<<20/len(sample)+1)
+	for _, s := range Strategies() {
+		b.Run(s, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				chunk(b, text, s, 1000, 100)
+			}
+		})
+	}
+}
