@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"syscall"
 	"time"
@@ -21,10 +21,6 @@ const maxAdminAnswer = 64 << 20
 
 // askAdmin makes one request to a running appliance's administration API and decodes its answer into out.
 func askAdmin(ctx context.Context, address, method, path string, body, out any) error {
-	if strings.HasPrefix(address, "0.0.0.0:") || strings.HasPrefix(address, "[::]:") {
-		_, port, _ := strings.Cut(strings.TrimPrefix(address, "[::]"), ":")
-		address = "127.0.0.1:" + port
-	}
 	var payload io.Reader
 	if body != nil {
 		doc, err := json.Marshal(body)
@@ -33,7 +29,7 @@ func askAdmin(ctx context.Context, address, method, path string, body, out any) 
 		}
 		payload = strings.NewReader(string(doc))
 	}
-	req, err := http.NewRequestWithContext(ctx, method, (&url.URL{Scheme: "http", Host: address}).String()+path, payload)
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+loopback(address)+path, payload)
 	if err != nil {
 		return err
 	}
@@ -51,13 +47,16 @@ func askAdmin(ctx context.Context, address, method, path string, body, out any) 
 		return err
 	}
 	if resp.StatusCode >= 400 {
-		var failed struct {
-			Error struct{ Message string }
-		}
-		if json.Unmarshal(doc, &failed) == nil && failed.Error.Message != "" {
-			return errors.New(failed.Error.Message)
-		}
-		return fmt.Errorf("%s %s: %s", method, path, resp.Status)
+		return answerError(doc, method+" "+path+": "+resp.Status)
 	}
 	return json.Unmarshal(doc, out)
+}
+
+// loopback is the address under which this machine reaches a listener that was told to take every interface.
+func loopback(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip.IsUnspecified()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return address
 }

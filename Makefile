@@ -1,0 +1,80 @@
+# Ledge. Needs Go and make; `make check` also a C compiler for the race detector, `make bench` also Node.
+GO      ?= go
+BIN     := bin/ledge
+DATA    ?= data
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+PLUGINS := router pii-guard injection-guard cache-policy chunker tools
+MODULES := $(PLUGINS:%=plugins/dist/%.wasm)
+
+# What `make check` runs beside the Go toolchain's own.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+RACE        := ./hosts/... ./runtime ./runtime/pipeline/... ./runtime/wasm/... ./runtime/state/... ./runtime/upstream/... ./runtime/slm/...
+
+export CGO_ENABLED = 0
+.DEFAULT_GOAL := build
+
+.PHONY: build
+build: plugins ## build bin/ledge, one static binary with the built-in plugins inside
+	$(GO) build -trimpath -ldflags "-s -w -X github.com/ledge-run/ledge/hosts/cli.version=$(VERSION)" -o $(BIN) .
+
+.PHONY: plugins
+plugins: $(MODULES) ## build the built-in plugins to WebAssembly
+
+# The Go build cache decides what is up to date.
+$(MODULES): plugins/dist/%.wasm: always
+	GOOS=wasip1 GOARCH=wasm $(GO) build -trimpath -ldflags "-s -w" -buildmode=c-shared -o $@ ./plugins/$*/wasm
+
+.PHONY: always
+always:
+
+.PHONY: run
+run: build ## start the appliance on 127.0.0.1:8080; MODEL=FILE.gguf serves that model
+	exec ./$(BIN) serve --data $(DATA) $(if $(MODEL),--model $(MODEL)) $(ARGS)
+
+.PHONY: test
+test: build ## build everything and run all tests
+	$(GO) vet ./...
+	$(GO) test ./...
+
+.PHONY: check
+check: plugins ## vet, formatting, staticcheck, known vulnerabilities, race detector, cross-builds
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not gofmt'ed:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	@if [ -n "$(VULNDB)" ]; then $(GO) run $(GOVULNCHECK) -db "$(VULNDB)" ./...; \
+	else echo "govulncheck left out: set VULNDB to a vulnerability database, file:///DIR or its URL"; fi
+	@if command -v cc >/dev/null; then CGO_ENABLED=1 $(GO) test -race $(RACE); \
+	else echo "race detector left out: it needs a C compiler"; fi
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null .
+	GOOS=linux GOARCH=riscv64 $(GO) vet ./runtime/slm/... ./runtime/wasm/...
+	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null .
+
+.PHONY: clients
+clients: build ## run the official OpenAI clients against the appliance (npm, and Python where it is)
+	bench/clients/run.sh
+
+.PHONY: bench
+bench: build ## measure against peers in one run: added latency of the gateway, engine
+	$(GO) run ./bench/gateway
+
+.PHONY: soak
+soak: build ## 2,000 requests with random disconnects, then leak checks
+	$(GO) test ./hosts/edge -run Soak -soak -v -timeout 20m
+
+FUZZTIME ?= 20s
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+.PHONY: clean
+clean: ## remove what was built; the state in DATA stays
+	rm -rf bin $(MODULES)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-9s %s\n", $$1, $$2}' Makefile

@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ledge-run/ledge/runtime/config"
+	"github.com/ledge-run/ledge/runtime/state"
+)
+
+func newCheckCommand() *cobra.Command {
+	var site siteFlags
+	var admin string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration and verify every record of the state",
+		Long: "Check the configuration, print what each stage does when its plugin fails, and verify every record of the state\n" +
+			"against its checksum and the traces against their chain. A running appliance checks itself; when none runs, the\n" +
+			"state directory is read.",
+		Example: "  ledge check\n  ledge check -c ledge.yaml --data /var/lib/ledge --json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := site.load()
+			if err != nil {
+				return err
+			}
+			if admin != "" {
+				cfg.Admin = admin
+			}
+			var report state.Report
+			err = askAdmin(c.Context(), cfg.Admin, "POST", "/admin/v1/check", nil, &report)
+			if errors.Is(err, errNotRunning) {
+				var store *state.Store
+				if store, err = offline(cfg); err == nil {
+					report, err = store.Check(c.Context())
+					err = errors.Join(err, store.Close())
+				}
+			}
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = printJSON(c.OutOrStdout(), map[string]any{"failure_modes": failureModes(cfg), "state": report})
+			} else {
+				printCheck(c.OutOrStdout(), cfg, report)
+			}
+			if err == nil && !report.OK() {
+				return exitError(1)
+			}
+			return err
+		},
+	}
+	site.register(c)
+	c.Flags().StringVar(&admin, "admin", "", "`ADDRESS` of the administration API (default 127.0.0.1:8081)")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	return c
+}
+
+// failureMode says what a stage of a route does when its plugin fails.
+type failureMode struct {
+	Route   string `json:"route"`
+	Stage   string `json:"stage"`
+	Plugin  string `json:"plugin"`
+	OnError string `json:"on_error"`
+}
+
+func failureModes(cfg *config.Config) []failureMode {
+	out := []failureMode{}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Routes)) {
+		r := cfg.Routes[name]
+		add := func(stage string, list ...config.Stage) {
+			for _, s := range list {
+				if s.Plugin != "" {
+					out = append(out, failureMode{name, stage, s.Plugin, s.OnError})
+				}
+			}
+		}
+		add("guard.input", r.Guards.Input...)
+		add("route", r.Router)
+		add("cache", config.Stage{Plugin: r.Cache.Plugin, OnError: "open"})
+		add("guard.tool", r.Guards.Tool...)
+		for _, t := range r.Tools {
+			add("tool", config.Stage{Plugin: t, OnError: "open"})
+		}
+		add("guard.output", r.Guards.Output...)
+	}
+	return out
+}
+
+func printCheck(w io.Writer, cfg *config.Config, report state.Report) {
+	fmt.Fprintln(w, "when a plugin fails:")
+	for _, m := range failureModes(cfg) {
+		what := "the request goes on without it"
+		if m.OnError == "closed" {
+			what = "the request is refused"
+		}
+		fmt.Fprintf(w, "  %-12s %-13s %-16s %s\n", m.Route, m.Stage, m.Plugin, what)
+	}
+	fmt.Fprintln(w, "state:", report)
+}
