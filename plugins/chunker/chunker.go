@@ -104,17 +104,15 @@ func guess(doc *sdk.Document) string {
 
 // fixed cuts every size code points; each chunk after the first repeats exactly overlap of them.
 func (p *packer) fixed() {
-	start, end := 0, 0
-	for end < len(p.text) {
-		if end > 0 {
-			start, _ = back(p.text, end, p.overlap, start)
-		}
-		n := p.size
-		if end > 0 {
-			n -= p.overlap
-		}
-		end, _ = forward(p.text, end, len(p.text), n)
+	start := 0
+	end, _ := forward(p.text, 0, len(p.text), p.size)
+	for end > start {
 		p.out = append(p.out, sdk.Chunk{Start: start, End: end})
+		if end == len(p.text) {
+			break
+		}
+		start, _ = forward(p.text, start, end, p.size-p.overlap)
+		end, _ = forward(p.text, end, len(p.text), p.size-p.overlap)
 	}
 }
 
