@@ -1,37 +1,191 @@
 package wasm
 
-import "context"
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
+	"github.com/ledge-run/ledge/runtime/wasm/abi/wasip1"
+	"github.com/ledge-run/ledge/runtime/wasm/meter"
+)
 
 // Host holds the engine, the cache of native code and the loaded plugins. All methods are safe for concurrent use.
-type Host struct{}
+type Host struct {
+	rt     wazero.Runtime
+	ec     wazero.CompilationCache // nil without a cache
+	cache  *cache                  // nil without a cache
+	logger *slog.Logger
 
-// New makes a host.
-func New(ctx context.Context, o Options) (*Host, error) { return &Host{}, nil }
+	idleInstance, idleCode time.Duration // how long instances and code stay when nobody calls
 
-// Close closes every plugin, then the engine.
-func (h *Host) Close(ctx context.Context) error { return nil }
+	placing sync.Mutex // guards the engine's cache directory while a module is loaded
 
-// Load checks a module and makes it ready to be called.
-func (h *Host) Load(ctx context.Context, module []byte, o PluginOptions) (*Plugin, error) {
-	return nil, errorf(CodeInternal, "not built in yet")
+	mu      sync.Mutex
+	plugins map[*Plugin]struct{}
+	closed  bool
 }
 
-// Plugin is a loaded module. All methods are safe for concurrent use.
-type Plugin struct{}
+// How long an instance and a plugin's native code stay in memory when nobody calls.
+const (
+	idleInstance = time.Minute
+	idleCode     = 5 * time.Minute
+)
 
-func (p *Plugin) Call(ctx context.Context, c Call) (Result, error) { return Result{}, nil }
-func (p *Plugin) Name() string                                     { return "" }
-func (p *Plugin) Digest() string                                   { return "" }
-func (p *Plugin) ABI() string                                      { return "" }
-func (p *Plugin) Exports() []string                                { return nil }
-func (p *Plugin) Imports() []Import                                { return nil }
-func (p *Plugin) Stats() Stats                                     { return Stats{} }
-func (p *Plugin) Close(ctx context.Context) error                  { return nil }
+func engineConfig() wazero.RuntimeConfig {
+	return wazero.NewRuntimeConfig().
+		WithCoreFeatures(api.CoreFeaturesV2).
+		WithDebugInfoEnabled(false) // metering moves code, so line tables would lie
+}
 
-// HostCall is a host function's view of the call it serves.
-type HostCall struct{}
+// New makes a host. It starts no goroutine and opens no file until a plugin is loaded, beside its place in CacheDir.
+func New(ctx context.Context, o Options) (*Host, error) {
+	h := &Host{logger: o.Logger, plugins: make(map[*Plugin]struct{}), idleInstance: idleInstance, idleCode: idleCode}
+	if h.logger == nil {
+		h.logger = slog.Default()
+	}
+	config := engineConfig()
+	if o.CacheDir != "" {
+		c, err := openCache(o.CacheDir, o.CacheKey)
+		if err != nil {
+			return nil, err
+		}
+		h.cache = c
+		if h.ec, c.engine, err = c.newEngineCache(); err != nil {
+			return nil, errors.Join(err, c.close())
+		}
+		config = config.WithCompilationCache(h.ec)
+	}
+	h.rt = wazero.NewRuntimeWithConfig(ctx, config)
+	if err := instantiateImports(ctx, h.rt); err != nil {
+		return nil, errors.Join(fmt.Errorf("host functions: %w", err), h.free(ctx))
+	}
+	return h, nil
+}
 
-func (c *HostCall) Plugin() string                  { return "" }
-func (c *HostCall) Tenant() string                  { return "" }
-func (c *HostCall) Read(off uint64) ([]byte, error) { return nil, nil }
-func (c *HostCall) Write(b []byte) (uint64, error)  { return 0, nil }
+// Close closes every plugin, each after its calls in flight, then the engine.
+func (h *Host) Close(ctx context.Context) error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil
+	}
+	h.closed = true
+	plugins := maps.Clone(h.plugins)
+	h.mu.Unlock()
+	var errs []error
+	for p := range plugins {
+		errs = append(errs, p.Close(ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err // calls are still running: the engine must stay
+	}
+	return h.free(ctx)
+}
+
+func (h *Host) free(ctx context.Context) error {
+	err := h.rt.Close(ctx)
+	if h.ec != nil {
+		err = errors.Join(err, h.ec.Close(ctx), h.cache.close())
+	}
+	return err
+}
+
+// Load checks a module and makes it ready to be called: its imports must be granted, it must meter and compile. With a
+// cache that knows the module it is not compiled again; that it still loads is found out at the first call.
+//
+// Load keeps module, which must not be changed while the plugin is open. Errors are of type *[Error], with the codes
+// bad_module, unsupported_abi, unknown_import, capability_denied, memory_limit, closed and internal. Several loads may
+// run at once.
+func (h *Host) Load(ctx context.Context, module []byte, o PluginOptions) (*Plugin, error) {
+	digest := sha256.Sum256(module)
+	p := &Plugin{
+		host: h, module: module, name: o.Name, digest: "sha256:" + hex.EncodeToString(digest[:]),
+		limits: o.Limits.withDefaults(), config: maps.Clone(o.Config), functions: o.Functions,
+	}
+	p.pool.init(p)
+	info, err := meter.Inspect(module)
+	switch {
+	case errors.Is(err, meter.ErrComponent):
+		return nil, p.failf(CodeUnsupportedABI, "", "a component; this host runs core modules: build for wasm32-wasip1, not wasip2")
+	case err != nil:
+		return nil, p.fail(CodeBadModule, "", err)
+	}
+	p.describe(info)
+	if e := checkImports(info, o.Functions); e != nil {
+		e.Plugin = o.Name
+		return nil, e
+	}
+	if least := uint64(info.MinPages) << 16; least > p.limits.MemoryBytes {
+		return nil, p.failf(CodeMemoryLimit, "", "starts with %d bytes of memory; at most %d are allowed", least, p.limits.MemoryBytes)
+	}
+	if err := p.ready(ctx); err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	closed := h.closed
+	if !closed {
+		h.plugins[p] = struct{}{}
+	}
+	h.mu.Unlock()
+	if closed {
+		p.dropCode()
+		return nil, p.failf(CodeClosed, "", "the host is closed")
+	}
+	if o.Preload {
+		inst, err := p.pool.acquire(ctx)
+		if err != nil {
+			return nil, errors.Join(err, p.Close(ctx))
+		}
+		p.pool.put(inst)
+	}
+	return p, nil
+}
+
+// ready makes sure that the code can be made resident: it is in the cache, or it is resident now.
+func (p *Plugin) ready(ctx context.Context) error {
+	c := p.host.cache
+	if c == nil {
+		_, err := p.resident(ctx)
+		return err
+	}
+	if c.has(p.digest) {
+		return nil
+	}
+	metered, err := meter.Rewrite(p.module)
+	if err != nil {
+		return p.fail(CodeBadModule, "", err)
+	}
+	if err := c.compile(ctx, p.digest, metered.Module); err != nil {
+		var e *Error
+		if errors.As(err, &e) {
+			e.Plugin = p.name
+			return e
+		}
+		return p.fail(CodeInternal, "", fmt.Errorf("compile into the code cache: %w", err))
+	}
+	return nil
+}
+
+// abiOf names the ABI of a module by its imports.
+func abiOf(info *meter.Info) string {
+	abi := "plain"
+	for _, i := range info.Imports {
+		switch i.Module {
+		case extism.Module, extism.UserModule:
+			return "extism"
+		case wasip1.Module:
+			abi = "wasip1"
+		}
+	}
+	return abi
+}

@@ -1,0 +1,270 @@
+package wasm
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
+	"github.com/ledge-run/ledge/runtime/wasm/meter"
+)
+
+// Fuel is handed out in slices so that a guest comes back to the host every so often: to have its deadline checked,
+// and so that Go's scheduler and garbage collector get their turn. The slice adapts to what the guest's instructions
+// cost in time.
+const (
+	firstSlice  = 50_000
+	minSlice    = 1_000
+	maxSlice    = 400_000
+	sliceShort  = 40 * time.Microsecond  // below, the slice doubles
+	sliceLong   = 160 * time.Microsecond // above, it halves
+	yieldAfter  = int64(time.Millisecond)
+	quickPeriod = 64 // calls to quick host functions between two looks at the clock
+)
+
+// clockBase makes times small numbers of nanoseconds on the monotonic clock.
+var clockBase = time.Now()
+
+func nanotime() int64 { return int64(time.Since(clockBase)) }
+
+// guest is what the host knows of the call that an instance is in. It is the context of the engine's calls, through
+// which host functions find it; the caller's context is behind it, for the functions of the plugin's user.
+type guest struct {
+	inst   *instance
+	caller context.Context
+	call   HostCall
+
+	deadline  int64 // nanotime
+	fuel      uint64
+	used      uint64 // fuel of finished slices
+	given     int64  // of the present slice
+	slice     int64
+	sliceAt   int64
+	yieldAt   int64
+	hostCalls int
+	logs      []LogLine
+	logBytes  int
+	partial   [2][]byte // unfinished lines of standard output and error
+	exit      *exit     // set when the guest called proc_exit
+}
+
+type guestKey struct{}
+
+// The engine looks for options of its own in the context. A caller's context must not bring any, so nothing is found
+// here but the guest.
+
+func (g *guest) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (g *guest) Done() <-chan struct{}       { return nil }
+func (g *guest) Err() error                  { return nil }
+func (g *guest) Value(key any) any {
+	if _, ok := key.(guestKey); ok {
+		return g
+	}
+	return nil
+}
+
+func guestOf(ctx context.Context) *guest {
+	if g, ok := ctx.(*guest); ok {
+		return g
+	}
+	return ctx.Value(guestKey{}).(*guest) // while instantiating, the engine's options are around it
+}
+
+// begin starts the account of a call.
+func (g *guest) begin(caller context.Context, tenant string, limits *Limits, now, deadline int64) {
+	g.caller = caller
+	g.call = HostCall{g: g, tenant: tenant}
+	g.deadline = deadline
+	g.fuel, g.used = limits.Fuel, 0
+	if g.slice == 0 {
+		g.slice = firstSlice
+	}
+	g.given = min(g.slice, int64(g.fuel))
+	g.sliceAt, g.yieldAt = now, now
+	g.hostCalls = limits.HostCalls
+	g.logs, g.logBytes, g.exit = nil, 0, nil
+}
+
+func (g *guest) end() {
+	g.caller = nil
+	g.call = HostCall{}
+	g.partial = [2][]byte{}
+	g.logs = nil
+}
+
+// tick is called by the guest when its slice is used up, with what the counter says now. It returns the next slice or
+// panics with the error that stops the guest.
+func (g *guest) tick(counter int64) int64 {
+	if counter == meter.TickStackOverflow {
+		panic(errorf(CodeStackOverflow, "calls nested deeper than %d bytes of frames", meter.StackBytes))
+	}
+	g.used += uint64(g.given - counter)
+	g.given = 0
+	if g.used > g.fuel {
+		panic(errorf(CodeFuelExhausted, "used more than %d units of fuel; raise the plugin's fuel limit if it needs that much", g.fuel))
+	}
+	now := nanotime()
+	g.checkTime(now)
+	switch took := time.Duration(now - g.sliceAt); {
+	case took < sliceShort:
+		g.slice = min(2*g.slice, maxSlice)
+	case took > sliceLong:
+		g.slice = max(g.slice/2, minSlice)
+	}
+	if now-g.yieldAt > yieldAfter {
+		runtime.Gosched()
+		now = nanotime()
+		g.checkTime(now)
+		g.yieldAt = now
+	}
+	g.sliceAt = now
+	g.given = min(g.slice, int64(g.fuel-g.used))
+	return g.given
+}
+
+func (g *guest) checkTime(now int64) {
+	if err := g.late(now); err != nil {
+		panic(err)
+	}
+}
+
+func (g *guest) late(now int64) *Error {
+	if err := g.caller.Err(); errors.Is(err, context.Canceled) {
+		return &Error{Code: CodeCanceled, Message: "the caller went away", Err: err}
+	} else if err != nil {
+		return &Error{Code: CodeDeadline, Message: "the caller's deadline passed", Err: err}
+	}
+	if now >= g.deadline {
+		return &Error{Code: CodeDeadline, Message: "did not finish in its time limit", Err: context.DeadlineExceeded}
+	}
+	return nil
+}
+
+// enterHost accounts for a call into the host.
+func (g *guest) enterHost(quick bool) {
+	g.hostCalls--
+	if g.hostCalls < 0 {
+		panic(errorf(CodeHostCallLimit, "more calls into the host than allowed"))
+	}
+	if !quick || g.hostCalls%quickPeriod == 0 {
+		g.checkTime(nanotime())
+	}
+}
+
+// log takes text of the guest as lines.
+func (g *guest) log(level slog.Level, source, text string) *Error {
+	g.logBytes += len(text) + 1
+	if limit := g.inst.plugin.limits.LogBytes; g.logBytes > limit {
+		return errorf(CodeLogLimit, "logged more than %d bytes", limit)
+	}
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+		g.logs = append(g.logs, LogLine{Level: level, Source: source, Text: line})
+	}
+	return nil
+}
+
+// flush turns unfinished lines of standard output and error into lines.
+func (g *guest) flush() {
+	for i, p := range g.partial {
+		if len(p) > 0 {
+			_ = g.stream(i == 1, []byte("\n"))
+		}
+	}
+}
+
+func (g *guest) stream(stderr bool, p []byte) error {
+	i, level, source := 0, slog.LevelInfo, "stdout"
+	if stderr {
+		i, level, source = 1, slog.LevelWarn, "stderr"
+	}
+	if limit := g.inst.plugin.limits.LogBytes; g.logBytes+len(g.partial[i])+len(p) > limit {
+		return errorf(CodeLogLimit, "wrote more than %d bytes to %s", limit, source)
+	}
+	b := append(g.partial[i], p...)
+	if end := strings.LastIndexByte(string(b), '\n'); end >= 0 {
+		if err := g.log(level, source, string(b[:end+1])); err != nil {
+			return err
+		}
+		b = b[end+1:]
+	}
+	g.partial[i] = b
+	return nil
+}
+
+// The methods below are the guest's WASI.
+
+func (g *guest) Write(stderr bool, p []byte) error { return g.stream(stderr, p) }
+func (g *guest) Now() (time.Time, time.Duration)   { return time.Now(), time.Since(clockBase) }
+
+func (g *guest) Random(p []byte) error {
+	_, err := rand.Read(p)
+	return err
+}
+
+func (g *guest) Sleep(d time.Duration) error {
+	now := nanotime()
+	t := time.NewTimer(min(d, time.Duration(max(0, g.deadline-now))))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-g.caller.Done():
+	}
+	if err := g.late(nanotime()); err != nil {
+		return err
+	}
+	return nil
+}
+
+// exit is what proc_exit stops a guest with.
+type exit struct{ code uint32 }
+
+func (e *exit) Error() string { return fmt.Sprintf("exit status %d", e.code) }
+
+func (g *guest) Exit(code uint32) error {
+	g.exit = &exit{code}
+	return g.exit
+}
+
+// stop panics with what ends the guest, as an *Error or *exit.
+func (g *guest) stop(name string, err error) {
+	var typed *Error
+	var ex *exit
+	switch {
+	case errors.As(err, &typed):
+		panic(typed)
+	case errors.As(err, &ex):
+		panic(ex)
+	case errors.Is(err, extism.ErrDenied):
+		panic(&Error{Code: CodeCapabilityDenied, Message: err.Error(), Err: err})
+	case errors.Is(err, extism.ErrMemory):
+		panic(&Error{Code: CodeMemoryLimit, Message: name + ": " + err.Error(), Err: err})
+	}
+	panic(&Error{Code: CodeTrap, Message: name + ": " + err.Error(), Err: err})
+}
+
+// HostCall is a host function's view of the call that it serves, and of the guest's memory blocks. It is valid until
+// the function returns.
+type HostCall struct {
+	g      *guest
+	tenant string
+}
+
+// Plugin is the name that the plugin was loaded by.
+func (c *HostCall) Plugin() string { return c.g.inst.plugin.name }
+
+// Tenant is the tenant of the call.
+func (c *HostCall) Tenant() string { return c.tenant }
+
+// Read returns the bytes of the memory block at off, a view that later writes of the guest change.
+func (c *HostCall) Read(off uint64) ([]byte, error) { return c.g.inst.kernel.Read(off) }
+
+// Write makes a memory block of b and returns its offset, or 0 for no bytes. The guest is to free it.
+func (c *HostCall) Write(b []byte) (uint64, error) { return c.g.inst.kernel.Write(b) }
+
+// Free releases a memory block.
+func (c *HostCall) Free(off uint64) { c.g.inst.kernel.Free(off) }

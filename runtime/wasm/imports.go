@@ -1,0 +1,175 @@
+package wasm
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
+	"github.com/ledge-run/ledge/runtime/wasm/abi/wasip1"
+	"github.com/ledge-run/ledge/runtime/wasm/meter"
+)
+
+// imports are the functions that every guest may import, by module and name.
+var imports = func() map[string]map[string]meter.FuncType {
+	m := map[string]map[string]meter.FuncType{extism.Module: {}, wasip1.Module: {}}
+	for _, f := range extism.Functions() {
+		m[extism.Module][f.Name] = meter.FuncType{Params: f.Params, Results: f.Results}
+	}
+	for _, f := range wasip1.Functions() {
+		m[wasip1.Module][f.Name] = meter.FuncType{Params: f.Params, Results: f.Results}
+	}
+	return m
+}()
+
+// instantiateImports gives the engine the modules that every guest may import from.
+func instantiateImports(ctx context.Context, rt wazero.Runtime) error {
+	b := rt.NewHostModuleBuilder(meter.TickModule)
+	b.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(ctx context.Context, s []uint64) {
+		s[0] = uint64(guestOf(ctx).tick(int64(s[0])))
+	}), []api.ValueType{api.ValueTypeI64}, []api.ValueType{api.ValueTypeI64}).Export(meter.TickName)
+	if _, err := b.Instantiate(ctx); err != nil {
+		return err
+	}
+
+	b = rt.NewHostModuleBuilder(extism.Module)
+	for _, f := range extism.Functions() {
+		b.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(ctx context.Context, s []uint64) {
+			g := guestOf(ctx)
+			g.enterHost(f.Quick)
+			if err := f.Call(&g.inst.kernel, s); err != nil {
+				g.stop(f.Name, err)
+			}
+		}), f.Params, f.Results).Export(f.Name)
+	}
+	if _, err := b.Instantiate(ctx); err != nil {
+		return err
+	}
+
+	b = rt.NewHostModuleBuilder(wasip1.Module)
+	for _, f := range wasip1.Functions() {
+		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, s []uint64) {
+			g := guestOf(ctx)
+			g.enterHost(false)
+			g.inst.dirtied = true
+			var mem wasip1.Memory
+			if m := mod.Memory(); m != nil {
+				mem = m
+			}
+			if err := f.Call(g, mem, s); err != nil {
+				g.stop(f.Name, err)
+			}
+		}), f.Params, f.Results).Export(f.Name)
+	}
+	_, err := b.Instantiate(ctx)
+	return err
+}
+
+// userModule makes the module "extism:host/user" of one plugin. It has no name in the engine; the plugin's instances
+// find it by resolver.
+func userModule(ctx context.Context, rt wazero.Runtime, functions []HostFunction) (api.Module, wazero.CompiledModule, error) {
+	b := rt.NewHostModuleBuilder(extism.UserModule)
+	for _, f := range functions {
+		b.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(ctx context.Context, s []uint64) {
+			g := guestOf(ctx)
+			g.enterHost(false)
+			g.serve(&f, s)
+		}), valueTypes(f.Params), valueTypes(f.Results)).Export(f.Name)
+	}
+	code, err := b.Compile(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	mod, err := rt.InstantiateModule(ctx, code, wazero.NewModuleConfig().WithName(""))
+	if err != nil {
+		code.Close(ctx)
+		return nil, nil, err
+	}
+	return mod, code, nil
+}
+
+func valueTypes(ts []ValueType) []byte {
+	b := make([]byte, len(ts))
+	for i, t := range ts {
+		b[i] = byte(t)
+	}
+	return b
+}
+
+// serve calls a function of the plugin's user under the call's deadline.
+func (g *guest) serve(f *HostFunction, stack []uint64) {
+	ctx, cancel := context.WithDeadline(g.caller, clockBase.Add(asDuration(g.deadline)))
+	defer cancel()
+	if err := f.Func(ctx, &g.call, stack); err != nil {
+		if late := g.late(nanotime()); late != nil {
+			panic(late)
+		}
+		g.stop(f.Name, err)
+	}
+	g.checkTime(nanotime())
+}
+
+// checkImports refuses what the host does not have or the plugin was not granted, and says what to do.
+func checkImports(info *meter.Info, functions []HostFunction) *Error {
+	for _, i := range info.Imports {
+		if i.Kind != meter.KindFunc {
+			return errorf(CodeUnknownImport, "imports %s %q.%q; this host lends functions only, and a module brings its own memory", kindName(i.Kind), i.Module, i.Name)
+		}
+		want, known := imports[i.Module][i.Name]
+		if i.Module == extism.UserModule {
+			n := slices.IndexFunc(functions, func(f HostFunction) bool { return f.Name == i.Name })
+			if n < 0 {
+				return notGranted(i.Name)
+			}
+			want, known = meter.FuncType{Params: valueTypes(functions[n].Params), Results: valueTypes(functions[n].Results)}, true
+		}
+		switch {
+		case i.Module == "http_handler":
+			return errorf(CodeUnsupportedABI, "an http-wasm filter (imports %q); this host runs Extism plug-ins", i.Module)
+		case imports[i.Module] == nil && i.Module != extism.UserModule:
+			return errorf(CodeUnknownImport, "imports %q from module %q, which this host does not have; it has %q, %q and %q",
+				i.Name, i.Module, extism.Module, extism.UserModule, wasip1.Module)
+		case !known:
+			return errorf(CodeUnknownImport, "imports %q.%q, which this host does not have", i.Module, i.Name)
+		case !want.Equal(i.Type):
+			return errorf(CodeUnknownImport, "imports %q.%q as %s; this host has it as %s", i.Module, i.Name, signature(i.Type), signature(want))
+		}
+	}
+	return nil
+}
+
+// notGranted: functions of capabilities are named <host>_<capability>_<verb>, which tells what to grant.
+func notGranted(name string) *Error {
+	if parts := strings.SplitN(name, "_", 3); len(parts) == 3 && parts[0] == "ledge" {
+		return errorf(CodeCapabilityDenied, "imports %q of capability %q, which the plugin was not granted; ask for %q in its manifest and grant it in the policy (ledge plugin call: --grant %s)",
+			name, parts[1], parts[1], parts[1])
+	}
+	return errorf(CodeUnknownImport, "imports %q.%q, which this host does not lend to the plugin", extism.UserModule, name)
+}
+
+func signature(t meter.FuncType) string {
+	names := func(ts []byte) string {
+		s := make([]string, len(ts))
+		for i, t := range ts {
+			s[i] = api.ValueTypeName(t)
+		}
+		return strings.Join(s, ",")
+	}
+	return fmt.Sprintf("(%s) -> (%s)", names(t.Params), names(t.Results))
+}
+
+func kindName(kind byte) string {
+	switch kind {
+	case meter.KindFunc:
+		return "func"
+	case meter.KindTable:
+		return "table"
+	case meter.KindMemory:
+		return "memory"
+	}
+	return "global"
+}

@@ -1,0 +1,346 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
+	"github.com/ledge-run/ledge/runtime/wasm/meter"
+)
+
+func asDuration(ns int64) time.Duration { return time.Duration(ns) }
+
+// instance is one instantiated module with its memory and ABI state. It belongs to one goroutine at a time: the
+// caller's during a call, then the one that restores it, then none while it lies in the pool.
+type instance struct {
+	plugin  *Plugin
+	code    *code
+	mod     api.Module
+	mem     *linearMemory
+	kernel  extism.Kernel
+	guest   guest
+	fuel    api.MutableGlobal
+	dirty   api.MutableGlobal
+	globals []api.MutableGlobal
+	exports map[string]api.Function
+	stack   [1]uint64
+
+	dirtied   bool  // the host may have written the guest's memory
+	failed    bool  // stopped by an error; must not run again
+	idleSince int64 // nanotime
+}
+
+// snapshot is the state that every call starts from.
+type snapshot struct {
+	memory  *image // nil without a memory
+	globals []uint64
+}
+
+// newInstance instantiates the module and brings it to the state that calls start from. The first instance runs the
+// module's initialization and, where all state can be restored, leaves a snapshot for the others.
+func (p *Plugin) newInstance(c *code) (inst *instance, err error) {
+	inst = &instance{plugin: p, code: c, exports: make(map[string]api.Function)}
+	inst.guest.inst = inst
+	mem, err := newLinearMemory(p.limits.MemoryBytes)
+	if err != nil {
+		return nil, p.fail(CodeInternal, "", err)
+	}
+	inst.mem = mem
+	inst.kernel = extism.Kernel{Config: p.config, Reserve: mem.reserveExtra, Log: inst.guest.logLine}
+	defer func() {
+		if r := recover(); r != nil { // the engine panics when it gets no memory
+			err = p.fail(CodeInternal, "", fmt.Errorf("instantiate: %v", r))
+		}
+		if err != nil {
+			inst.close()
+			inst = nil
+		}
+	}()
+
+	now := nanotime()
+	limits := p.limits
+	inst.guest.begin(context.Background(), "", &limits, now, now+int64(initTimeout))
+	defer inst.guest.end()
+	inst.guest.given = 0 // the module starts without fuel and asks at its first check
+	inst.kernel.Begin(nil)
+	defer inst.kernel.End()
+
+	ctx := experimental.WithMemoryAllocator(&inst.guest, experimental.MemoryAllocatorFunc(
+		func(_, _ uint64) experimental.LinearMemory { return mem }))
+	if c.user != nil {
+		ctx = experimental.WithImportResolver(ctx, func(name string) api.Module {
+			if name == extism.UserModule {
+				return c.user
+			}
+			return nil
+		})
+	}
+	mod, err := p.host.rt.InstantiateModule(ctx, c.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	if err != nil {
+		return nil, inst.explain("", err)
+	}
+	inst.mod = mod
+	inst.fuel = mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
+	inst.dirty = mod.ExportedGlobal(meter.DirtyGlobal).(api.MutableGlobal)
+	for _, name := range c.metered.Globals {
+		inst.globals = append(inst.globals, mod.ExportedGlobal(name).(api.MutableGlobal))
+	}
+	if s := c.snapshot.Load(); s != nil {
+		return inst, inst.install(s)
+	}
+	if err := inst.initialize(); err != nil {
+		return nil, err
+	}
+	if c.metered.Restorable {
+		s, err := inst.snapshot()
+		if err != nil {
+			return nil, p.fail(CodeInternal, "", err)
+		}
+		c.snapshot.Store(s)
+	}
+	return inst, nil
+}
+
+// initialize runs what language runtimes need before the first call, in the order of the reference: hs_init after
+// _initialize for Haskell, else the reactor's _initialize, else __wasm_call_ctors.
+func (inst *instance) initialize() error {
+	call := func(name string, params ...uint64) (bool, error) {
+		f := inst.mod.ExportedFunction(name)
+		if f == nil || len(f.Definition().ParamTypes()) != len(params) {
+			return false, nil
+		}
+		if _, err := f.Call(&inst.guest, params...); err != nil {
+			return true, inst.explain(name, err)
+		}
+		return true, nil
+	}
+	did, err := call("_initialize")
+	if err != nil {
+		return err
+	}
+	if haskell, err := call("hs_init", 0, 0); haskell || err != nil {
+		return err
+	}
+	if !did {
+		_, err = call("__wasm_call_ctors")
+	}
+	return err
+}
+
+func (inst *instance) snapshot() (*snapshot, error) {
+	s := &snapshot{}
+	for _, g := range inst.globals {
+		s.globals = append(s.globals, g.Get())
+	}
+	if inst.mod.Memory() == nil {
+		return s, nil
+	}
+	var err error
+	if s.memory, err = newImage(inst.mem.region[:inst.mem.size]); err != nil {
+		return nil, err
+	}
+	inst.mem.high = inst.mem.size
+	return s, s.memory.install(inst.mem)
+}
+
+// install brings a new instance to the snapshot's state.
+func (inst *instance) install(s *snapshot) error {
+	for i, g := range inst.globals {
+		g.Set(s.globals[i])
+	}
+	if s.memory == nil {
+		return nil
+	}
+	if delta := uint64(s.memory.size) - inst.mem.size; delta > 0 {
+		if _, ok := inst.mod.Memory().Grow(uint32(delta >> 16)); !ok {
+			return inst.plugin.fail(CodeInternal, "", errors.New("memory cannot grow to the snapshot's size"))
+		}
+	}
+	if err := s.memory.install(inst.mem); err != nil {
+		return inst.plugin.fail(CodeInternal, "", err)
+	}
+	return nil
+}
+
+// restore brings the instance back to the snapshot's state; false means that it cannot be used again.
+func (inst *instance) restore(s *snapshot) bool {
+	for i, g := range inst.globals {
+		g.Set(s.globals[i])
+	}
+	inst.dirty.Set(0)
+	inst.dirtied = false
+	if s.memory == nil {
+		return true
+	}
+	if inst.mem.size != uint64(s.memory.size) && !inst.shrink(uint64(s.memory.size)) {
+		return false
+	}
+	if err := s.memory.restore(inst.mem); err != nil {
+		return false
+	}
+	inst.mem.high = inst.mem.size
+	return true
+}
+
+// shrink sets the memory back to size bytes. The engine knows no such operation; but its memory has an exported field
+// with the present bytes, and growing tells the compiled code of whatever the allocator returns. So the field is set
+// to one page less, and the memory grown by one. If a later engine has no such field the instance is thrown away
+// instead, which costs time and nothing else.
+func (inst *instance) shrink(size uint64) bool {
+	if size == 0 {
+		return false
+	}
+	buffer := reflect.ValueOf(inst.mod.Memory()).Elem().FieldByName("Buffer")
+	if !buffer.IsValid() || !buffer.CanSet() || buffer.Type() != reflect.TypeFor[[]byte]() {
+		return false
+	}
+	buffer.SetBytes(inst.mem.region[: size-1<<16 : len(inst.mem.region)])
+	_, ok := inst.mod.Memory().Grow(1)
+	return ok && inst.mem.size == size && uint64(inst.mod.Memory().Size()) == size
+}
+
+// call runs one export under the limits. The instance must be in the snapshot's state.
+func (inst *instance) call(ctx context.Context, c *Call, timeout time.Duration) (res Result, err error) {
+	f := inst.exports[c.Export]
+	if f == nil {
+		if f = inst.mod.ExportedFunction(c.Export); f == nil {
+			return res, inst.plugin.fail(CodeInternal, c.Export, errors.New("export vanished"))
+		}
+		inst.exports[c.Export] = f
+	}
+	g := &inst.guest
+	start := nanotime()
+	g.begin(ctx, c.Tenant, &inst.plugin.limits, start, start+int64(timeout))
+	inst.kernel.Begin(c.Input)
+	inst.fuel.Set(uint64(g.given))
+	inst.stack[0] = 0
+	if e := g.late(start); e != nil {
+		err = e
+	} else {
+		err = f.CallWithStack(g, inst.stack[:])
+	}
+	res.Duration = time.Duration(nanotime() - start)
+	if g.given != 0 {
+		g.used += uint64(g.given - int64(inst.fuel.Get()))
+	}
+	res.Fuel = g.used
+	if err != nil {
+		err = inst.explain(c.Export, err)
+		inst.failed = true
+	}
+	if g.exit != nil {
+		inst.failed = true // its runtime has shut down
+	}
+	if len(g.partial[0])+len(g.partial[1]) > 0 {
+		g.flush()
+	}
+	res.Logs = g.logs
+	res.MemoryPeak = inst.mem.size + inst.kernel.Peak()
+	if out := inst.kernel.Output(); len(out) > inst.plugin.limits.OutputBytes {
+		if err == nil {
+			err = inst.plugin.failf(CodeOutputLimit, c.Export, "output of %d bytes; at most %d are allowed", len(out), inst.plugin.limits.OutputBytes)
+		}
+	} else if len(out) > 0 {
+		res.Output = append([]byte(nil), out...)
+	}
+	if err == nil {
+		err = inst.guestError(c.Export)
+	}
+	inst.kernel.End()
+	inst.mem.extra = 0
+	g.end()
+	return res, err
+}
+
+// guestError is the error that the guest reported by the ABI.
+func (inst *instance) guestError(export string) error {
+	msg := inst.kernel.GuestError()
+	status := inst.stack[0] // 0 for exports without a result
+	if msg == nil && uint32(status) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("returned %d", int32(status))
+	if msg != nil {
+		text = string(msg[:min(len(msg), maxMessage)])
+	}
+	if inst.mem.denied {
+		return inst.plugin.failf(CodeMemoryLimit, export, "%s (after it was refused memory: at most %d bytes)", text, inst.plugin.limits.MemoryBytes)
+	}
+	return inst.plugin.failf(CodeGuestError, export, "%s", text)
+}
+
+// maxMessage bounds what an error quotes of a guest.
+const maxMessage = 4 << 10
+
+// explain turns what the engine returned into an *Error, or nil for an exit with status 0.
+func (inst *instance) explain(export string, err error) error {
+	p := inst.plugin
+	var typed *Error
+	var ex *exit
+	switch {
+	case errors.As(err, &ex):
+		if ex.code == 0 {
+			return nil
+		}
+		return p.failf(CodeExited, export, "exit status %d", ex.code)
+	case errors.As(err, &typed):
+		e := *typed
+		e.Plugin, e.Export = p.name, export
+		return &e
+	}
+	text, trace, _ := strings.Cut(err.Error(), "\nwasm stack trace:\n\t")
+	text = strings.TrimPrefix(text, "wasm error: ")
+	if strings.Contains(text, "stack overflow") {
+		return p.failf(CodeStackOverflow, export, "calls nested too deep for the engine's stack")
+	}
+	if frames := strings.SplitN(trace, "\n\t", 4); trace != "" {
+		frames = frames[:min(3, len(frames))]
+		for i, f := range frames {
+			f, _, _ = strings.Cut(f, "\n")
+			frames[i] = strings.TrimPrefix(f, ".")
+		}
+		text += " in " + strings.Join(frames, " < ")
+	}
+	if len(text) > maxMessage {
+		text = text[:maxMessage]
+	}
+	code := CodeTrap
+	if inst.mem.denied {
+		code = CodeMemoryLimit
+		text += fmt.Sprintf(" (after it was refused memory: at most %d bytes)", p.limits.MemoryBytes)
+	}
+	e := p.failf(code, export, "%s", text)
+	e.Err = err
+	return e
+}
+
+// touched reports whether the call may have left anything behind.
+func (inst *instance) touched() bool {
+	return inst.dirtied || inst.dirty.Get() != 0
+}
+
+func (inst *instance) close() {
+	if inst.mod != nil {
+		_ = inst.mod.Close(context.Background())
+	}
+	inst.mem.Free()
+	inst.idleSince = math.MaxInt64
+}
+
+func (g *guest) logLine(level int, text []byte) error {
+	levels := [...]slog.Level{LevelTrace, slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+	if err := g.log(levels[level], "log", string(text)); err != nil {
+		return err
+	}
+	return nil
+}

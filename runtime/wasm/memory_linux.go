@@ -1,0 +1,119 @@
+package wasm
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// mapThreshold is the size from which an instance maps the snapshot copy-on-write. Below it a copy is cheaper than the
+// page faults.
+const mapThreshold = 256 << 10
+
+func reserve(n uint64) ([]byte, error) {
+	if n == 0 {
+		return []byte{}, nil
+	}
+	page := uint64(os.Getpagesize())
+	b, err := unix.Mmap(-1, 0, int((n+page-1)/page*page), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, err
+	}
+	// Guests are many and small; a huge page each would cost 2 MiB for a few bytes. Failing to say so is no error.
+	_ = unix.Madvise(b, unix.MADV_NOHUGEPAGE)
+	return b, nil
+}
+
+func release(b []byte) {
+	if len(b) > 0 {
+		_ = unix.Munmap(b)
+	}
+}
+
+// discard makes the pages of b what they were when they were mapped: zero, or the snapshot's.
+func discard(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	return unix.Madvise(b, unix.MADV_DONTNEED)
+}
+
+// image is the memory of an instance as it was after its initialization.
+type image struct {
+	size int
+	data []byte // a copy, when small
+	file int    // or a memory file, when large; else -1
+}
+
+func newImage(memory []byte) (*image, error) {
+	img := &image{size: len(memory), file: -1}
+	if len(memory) < mapThreshold {
+		img.data = append([]byte(nil), memory...)
+		return img, nil
+	}
+	fd, err := unix.MemfdCreate("ledge-snapshot", unix.MFD_CLOEXEC)
+	if err != nil { // not there, or forbidden by a sandbox around us
+		img.data = append([]byte(nil), memory...)
+		return img, nil
+	}
+	for off := 0; off < len(memory); {
+		// Leave holes for zero pages.
+		end := min(off+(64<<10), len(memory))
+		if !zero(memory[off:end]) {
+			n, err := unix.Pwrite(fd, memory[off:end], int64(off))
+			if err != nil {
+				unix.Close(fd)
+				return nil, fmt.Errorf("write snapshot: %w", err)
+			}
+			end = off + n
+		}
+		off = end
+	}
+	if err := unix.Ftruncate(fd, int64(len(memory))); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("size snapshot: %w", err)
+	}
+	img.file = fd
+	return img, nil
+}
+
+func zero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// install puts the image at the start of m, whatever was there.
+func (img *image) install(m *linearMemory) error {
+	if img.file >= 0 {
+		if err := mapFixed(m.region[:img.size], img.file); err != nil {
+			return fmt.Errorf("map snapshot: %w", err)
+		}
+		m.mapped = true
+		m.high = m.size
+		return nil
+	}
+	copy(m.region, img.data)
+	return nil
+}
+
+// restore makes the first high bytes of m what they were when the image was taken.
+func (img *image) restore(m *linearMemory) error {
+	if m.mapped {
+		return discard(m.region[:m.high])
+	}
+	copy(m.region, img.data)
+	return discard(m.region[img.size:max(m.high, uint64(img.size))])
+}
+
+func (img *image) close() {
+	if img.file >= 0 {
+		unix.Close(img.file)
+		img.file = -1
+	}
+}

@@ -1,0 +1,75 @@
+// Package meter rewrites a WebAssembly module so that it can be stopped, accounted for and restored.
+//
+//   - Fuel. A private i64 global is charged at each function entry and loop header with the cost of the code that it
+//     guards, and before each bulk operation by length. Below zero the guest calls the import [TickModule].[TickName],
+//     (i64) -> i64: it gets the counter and returns the next one, or never returns.
+//   - Stack depth. Functions that call others take their estimated frame from a second private global and give it back
+//     on every way out; below zero the guest calls tick with [TickStackOverflow].
+//   - State. A third private global says whether anything that outlives the call may have been written, and the
+//     guest's own mutable globals are exported under reserved names, so that a host can restore an instance.
+//   - Data. The tens of thousands of data segments of a Go module are merged into a few.
+//
+// A guest cannot name any of it: indices outside the original module are refused, as are imports and exports with
+// reserved names. The result computes what the original computes. The rewriting is deterministic.
+//
+// The package knows the binary format (https://www.w3.org/TR/wasm-core-2/binary/) and nothing of the engine that runs
+// the result. It checks what it needs to be safe, not types: the result must be validated by the engine, and is valid
+// exactly when the original is. Input that it does not understand is refused. Start reading at [Rewrite] and code.go.
+package meter
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Version changes when the output for some module changes; caches of compiled code are bound to it.
+const Version = 1
+
+// Names that a guest may not use: the import that the rewriting adds, and the prefix of its exports.
+const (
+	TickModule     = "ledge:meter"
+	TickName       = "tick"
+	ReservedPrefix = "ledge:meter/"
+	FuelGlobal     = ReservedPrefix + "fuel"  // i64, counts down
+	DirtyGlobal    = ReservedPrefix + "dirty" // i32, not 0 after a function that writes memory or a global was entered
+	globalPrefix   = ReservedPrefix + "global/"
+)
+
+// TickStackOverflow is the value that tick is called with when calls are nested too deep. No charge reaches it.
+const TickStackOverflow = math.MinInt64
+
+// StackBytes is what the frames of nested calls may take, by the estimate of frameBytes. The engine's own stack grows
+// by doubling and copying, so that what it holds may be a few times as much.
+const StackBytes = 16 << 20
+
+// ErrReserved is wrapped by the error for a module that uses a reserved name.
+var ErrReserved = errors.New("reserved name")
+
+// Output is a rewritten module and what a host needs to know of it.
+type Output struct {
+	Module []byte
+	// Globals are the export names of the guest's mutable globals of number types. With the memory they are its state.
+	Globals []string
+	// Restorable: memory and Globals are all the state there is. Otherwise the module may change tables, drop
+	// segments, or keep state in vector or reference globals.
+	Restorable bool
+	// Checks counts the places where fuel is charged; SegmentsIn and SegmentsOut the data segments before and after.
+	Checks, SegmentsIn, SegmentsOut int
+}
+
+// Rewrite meters module, which it does not change or keep.
+func Rewrite(module []byte) (*Output, error) {
+	m, err := parse(module)
+	if err != nil {
+		return nil, fmt.Errorf("meter: %w", err)
+	}
+	if err := m.refuseReserved(); err != nil {
+		return nil, fmt.Errorf("meter: %w", err)
+	}
+	out, err := m.rewrite()
+	if err != nil {
+		return nil, fmt.Errorf("meter: %w", err)
+	}
+	return out, nil
+}

@@ -1,0 +1,250 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/ledge-run/ledge/runtime/wasm/meter"
+)
+
+// Plugin is a loaded module. All methods are safe for concurrent use.
+type Plugin struct {
+	host      *Host
+	module    []byte
+	name      string
+	digest    string
+	abi       string
+	limits    Limits
+	config    map[string]string
+	functions []HostFunction
+	exports   []string
+	imports   []Import
+	callable  map[string]bool // function exports, whether they have the calling convention's signature
+	pool      pool
+
+	// codeMu guards code. Lock order: codeMu before pool.mu.
+	codeMu sync.Mutex
+	code   *code
+}
+
+// code is what is resident of a plugin.
+type code struct {
+	compiled wazero.CompiledModule
+	metered  *meter.Output // without the module
+	user     api.Module    // "extism:host/user"; nil without functions
+	userCode wazero.CompiledModule
+	snapshot atomic.Pointer[snapshot] // from the first instance, which is made under codeMu
+}
+
+func (p *Plugin) fail(code Code, export string, err error) *Error {
+	return &Error{Code: code, Plugin: p.name, Export: export, Message: err.Error(), Err: err}
+}
+
+func (p *Plugin) failf(code Code, export, format string, args ...any) *Error {
+	return &Error{Code: code, Plugin: p.name, Export: export, Message: fmt.Sprintf(format, args...)}
+}
+
+func (p *Plugin) describe(info *meter.Info) {
+	p.abi = abiOf(info)
+	p.callable = make(map[string]bool)
+	for _, e := range info.Exports {
+		if e.Kind != meter.KindFunc {
+			continue
+		}
+		p.exports = append(p.exports, e.Name)
+		r := e.Type.Results
+		p.callable[e.Name] = len(e.Type.Params) == 0 &&
+			(len(r) == 0 || len(r) == 1 && (r[0] == byte(I32) || r[0] == byte(I64)))
+	}
+	for _, i := range info.Imports {
+		p.imports = append(p.imports, Import{Module: i.Module, Name: i.Name, Kind: kindName(i.Kind)})
+	}
+}
+
+// Name is the name given at load.
+func (p *Plugin) Name() string { return p.name }
+
+// Digest is "sha256:" and the hex digest of the module as it was given.
+func (p *Plugin) Digest() string { return p.digest }
+
+// ABI is "extism", "wasip1" (WASI and nothing else) or "plain".
+func (p *Plugin) ABI() string { return p.abi }
+
+// Exports lists the functions that the module exports, in its order. The caller must not change the slice.
+func (p *Plugin) Exports() []string { return p.exports }
+
+// Imports lists what the module imports, in its order. The caller must not change the slice.
+func (p *Plugin) Imports() []Import { return p.imports }
+
+// Limits are the plugin's limits with the defaults filled in.
+func (p *Plugin) Limits() Limits { return p.limits }
+
+// Call runs an export of signature () or () -> i32 on an instance in its first state. It waits for an instance until
+// the context is done, but no longer than the plugin's time limit when all instances are busy. The error is nil or of
+// type *[Error]; a guest's own error, or a return value other than 0, is one of code guest_error.
+func (p *Plugin) Call(ctx context.Context, c Call) (Result, error) {
+	if ok, exists := p.callable[c.Export]; !ok {
+		if exists {
+			return Result{}, p.count(p.failf(CodeNoExport, c.Export, "does not have the signature () -> i32"))
+		}
+		return Result{}, p.count(p.failf(CodeNoExport, c.Export, "the module has no such export"))
+	}
+	inst, err := p.pool.acquire(ctx)
+	if err != nil {
+		return Result{}, p.count(p.at(c.Export, err))
+	}
+	timeout := p.limits.Timeout
+	if c.Timeout > 0 && c.Timeout < timeout {
+		timeout = c.Timeout
+	}
+	res, err := inst.call(ctx, &c, timeout)
+	p.pool.release(inst)
+	return res, p.count(err)
+}
+
+// at names the export in an error from before the call.
+func (p *Plugin) at(export string, err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Export == "" {
+		clone := *e
+		clone.Export = export
+		return &clone
+	}
+	return err
+}
+
+func (p *Plugin) count(err error) error {
+	p.pool.calls.Add(1)
+	if err != nil {
+		var e *Error
+		if errors.As(err, &e) {
+			p.pool.countError(e.Code)
+		}
+	}
+	return err
+}
+
+// Stats says what the plugin did and holds.
+func (p *Plugin) Stats() Stats {
+	p.codeMu.Lock()
+	resident := p.code != nil
+	p.codeMu.Unlock()
+	s := p.pool.stats()
+	s.Resident = resident
+	return s
+}
+
+// Close refuses new calls, waits for those in flight, and frees everything. When ctx ends first it returns ctx's error,
+// and the last call frees what is left. Close may be called more than once.
+func (p *Plugin) Close(ctx context.Context) error {
+	if err := p.pool.close(ctx); err != nil {
+		return fmt.Errorf("plugin %s: close: %w", p.name, err)
+	}
+	return nil
+}
+
+// closed runs once, after the last instance is gone.
+func (p *Plugin) closed() {
+	p.dropCode()
+	p.host.mu.Lock()
+	delete(p.host.plugins, p)
+	p.host.mu.Unlock()
+}
+
+// create makes an instance, and the code resident before if it is not.
+func (p *Plugin) create(ctx context.Context) (*instance, error) {
+	p.codeMu.Lock()
+	c, err := p.loadCode(ctx)
+	if err != nil {
+		p.codeMu.Unlock()
+		return nil, err
+	}
+	if c.snapshot.Load() == nil && c.metered.Restorable {
+		defer p.codeMu.Unlock() // the first instance makes the snapshot; the others wait for it
+		return p.newInstance(c)
+	}
+	p.codeMu.Unlock()
+	return p.newInstance(c)
+}
+
+func (p *Plugin) resident(ctx context.Context) (*code, error) {
+	p.codeMu.Lock()
+	defer p.codeMu.Unlock()
+	return p.loadCode(ctx)
+}
+
+// loadCode makes the code resident. It meters the module again, which is cheaper than reading it from a cache would
+// be, and takes the native code from the cache.
+func (p *Plugin) loadCode(ctx context.Context) (*code, error) {
+	if p.code != nil {
+		return p.code, nil
+	}
+	ctx = context.WithoutCancel(ctx) // half-loaded code would have to be loaded again by the next caller
+	metered, err := meter.Rewrite(p.module)
+	if err != nil {
+		return nil, p.fail(CodeBadModule, "", err)
+	}
+	c := &code{metered: metered}
+	if c.compiled, err = p.host.compile(ctx, p.name, p.digest, metered.Module); err != nil {
+		return nil, p.fail(CodeBadModule, "", err)
+	}
+	metered.Module = nil
+	if len(p.functions) > 0 {
+		if c.user, c.userCode, err = userModule(ctx, p.host.rt, p.functions); err != nil {
+			c.compiled.Close(ctx)
+			return nil, p.fail(CodeInternal, "", fmt.Errorf("host functions: %w", err))
+		}
+	}
+	p.code = c
+	return c, nil
+}
+
+// dropCode frees the resident code. There must be no instance.
+func (p *Plugin) dropCode() {
+	p.codeMu.Lock()
+	defer p.codeMu.Unlock()
+	p.dropCodeLocked()
+}
+
+func (p *Plugin) dropCodeLocked() {
+	c := p.code
+	if c == nil {
+		return
+	}
+	p.code = nil
+	ctx := context.Background()
+	if s := c.snapshot.Load(); s != nil && s.memory != nil {
+		s.memory.close()
+	}
+	if c.user != nil {
+		_ = c.user.Close(ctx)
+		_ = c.userCode.Close(ctx)
+	}
+	_ = c.compiled.Close(ctx)
+}
+
+// sweep closes instances that were idle for long, and drops the code when there has been none for long. It returns
+// when to look again; 0 means when something was used again.
+func (p *Plugin) sweep(now int64) time.Duration {
+	h := p.host
+	p.codeMu.Lock()
+	defer p.codeMu.Unlock()
+	live, quiet := p.pool.shrink(now, h.idleInstance)
+	switch {
+	case live > 0:
+		return max(h.idleInstance/2, time.Millisecond)
+	case p.code == nil || h.cache == nil:
+		return 0
+	case quiet < h.idleCode:
+		return h.idleCode - quiet
+	}
+	p.dropCodeLocked()
+	return 0
+}
