@@ -1,0 +1,87 @@
+package piiguard
+
+import (
+	"errors"
+	"strings"
+)
+
+// Entity is a kind of personal data.
+type Entity uint8
+
+// The entities. In the configuration their names are in lower case, in spans in upper case.
+const (
+	Email Entity = iota
+	Card
+	IBAN
+	Phone
+	SSN
+	IP
+	MAC
+	NationalID
+	entityCount
+)
+
+var entityNames = [entityCount]string{"EMAIL", "CARD", "IBAN", "PHONE", "SSN", "IP", "MAC", "NATIONAL_ID"}
+
+func entityIndex(name string) Entity {
+	for e, n := range entityNames {
+		if n == name {
+			return Entity(e)
+		}
+	}
+	return entityCount
+}
+
+// Action says what to do about an entity.
+type Action uint8
+
+// The actions.
+const (
+	ActionRedact Action = iota
+	ActionAllow
+	ActionBlock
+)
+
+// Policy has an action for each entity. The zero value redacts all of them.
+type Policy [entityCount]Action
+
+// ParsePolicy reads "email=redact,card=block,ip=allow". Spaces do not matter; "all" names every entity; what is not
+// named is redacted; a later entry goes over an earlier one. An unknown entity or action is an error, because a
+// misspelt rule that silently does nothing would let data through.
+func ParsePolicy(s string) (Policy, error) {
+	var p Policy
+	for entry := range strings.SplitSeq(s, ",") {
+		entry = strings.TrimSpace(entry)
+		if entry == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(entry, "=")
+		if !ok {
+			return p, errors.New("pii-guard: entities: " + entry + " is not entity=action")
+		}
+		var a Action
+		switch strings.TrimSpace(value) {
+		case "redact":
+			a = ActionRedact
+		case "allow":
+			a = ActionAllow
+		case "block":
+			a = ActionBlock
+		default:
+			return p, errors.New("pii-guard: entities: unknown action in " + entry + "; known are redact, allow, block")
+		}
+		name = strings.TrimSpace(name)
+		if name == "all" {
+			for e := range p {
+				p[e] = a
+			}
+			continue
+		}
+		e := entityIndex(strings.ToUpper(name))
+		if e == entityCount {
+			return p, errors.New("pii-guard: entities: unknown entity in " + entry + "; known are " + strings.ToLower(strings.Join(entityNames[:], ", ")))
+		}
+		p[e] = a
+	}
+	return p, nil
+}

@@ -1,0 +1,214 @@
+package piiguard
+
+import (
+	"slices"
+	"unicode/utf8"
+)
+
+// match is a range of the original text that is an entity.
+type match struct {
+	start, end int
+	entity     Entity
+	rule       string
+	confidence float64
+}
+
+// maxRaw bounds a match on a stream, in bytes of the original text. With the 120 bytes that a context word may stand
+// before it, that is within the 256 bytes of context which the host keeps.
+const maxRaw = 128
+
+// Classes of bytes of folded text.
+const (
+	isDigit  = 1 << iota
+	isLetter // of ASCII
+	isHex
+	isWord   // goes on a word: no entity starts or ends between two of these
+	isLocal  // of the part of an address before the @
+	isDomain // of the part after it
+)
+
+var class = func() (t [256]uint8) {
+	for c := range 256 {
+		switch {
+		case c >= '0' && c <= '9':
+			t[c] = isDigit | isHex | isWord | isLocal | isDomain
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z':
+			t[c] = isLetter | isWord | isLocal | isDomain
+			if c|0x20 <= 'f' {
+				t[c] |= isHex
+			}
+		}
+	}
+	for _, c := range "._%+-'&" {
+		t[c] |= isLocal
+	}
+	t['_'] |= isWord
+	t['.'] |= isDomain
+	t['-'] |= isDomain
+	t[letterMark] = isWord | isLocal | isDomain
+	t[cjkMark] = isDomain
+	return
+}()
+
+// scanner looks for entities at each place of a folded text where one may start. Whether there is one depends only on
+// bytes near the place, never on what was found elsewhere, so that a window gives the same answers as the whole text.
+type scanner struct {
+	text   string
+	b      string  // folded
+	pos    []int32 // offsets in text; nil: the same
+	stream bool
+	final  bool
+
+	from    int  // offset in text where the entity that is looked for starts
+	touched bool // the answer depended on what follows the text
+	found   []match
+	open    int // index in b from which on there may be entities that are not complete
+}
+
+// scan finds the entities of text, ordered by start and then longest first. They may overlap. With final false, more
+// text follows: decided is the offset up to which nothing can change.
+func scan(text string, final, stream bool) (found []match, decided int) {
+	whole := text
+	if !final {
+		text = text[:len(text)-unfinished(text)]
+	}
+	s := scanner{text: text, stream: stream, final: final}
+	s.b, s.pos = fold(text, stream)
+	s.open = len(s.b)
+	s.run()
+	if !final {
+		s.openLocal()
+	}
+	slices.SortStableFunc(s.found, func(a, b match) int {
+		if a.start != b.start {
+			return a.start - b.start
+		}
+		return b.end - a.end
+	})
+	decided = len(whole)
+	if !final {
+		decided = len(text)
+		if s.open < len(s.b) {
+			decided = s.offset(s.open)
+		}
+	}
+	return s.found, decided
+}
+
+// run visits every place where an entity may start.
+func (s *scanner) run() {
+	b := s.b
+	inWord := false
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		k := class[c]
+		if k&isWord != 0 {
+			if inWord {
+				continue
+			}
+			inWord = true
+			if k&(isDigit|isLetter) == 0 {
+				continue
+			}
+		} else {
+			inWord = false
+			switch c {
+			case '@', '+', '(':
+			case ':':
+				if s.before(i) == ':' {
+					continue
+				}
+			default:
+				continue
+			}
+		}
+		s.touched = false
+		s.from = s.offset(i)
+		start := i
+		switch {
+		case k&isDigit != 0:
+			s.digits(i)
+		case k&isLetter != 0:
+			s.letters(i)
+		case c == '@':
+			start = s.email(i)
+		case c == ':':
+			if s.at(i+1) == ':' {
+				s.hexAddress(i)
+			}
+		default:
+			s.phone(i)
+		}
+		if s.touched && !s.final {
+			s.open = min(s.open, start)
+		}
+	}
+}
+
+// at returns the byte at index i, which is at or after the place looked at.
+func (s *scanner) at(i int) byte {
+	if i >= len(s.b) {
+		s.touched = true
+		return 0
+	}
+	if s.stream && s.offset(i)-s.from > maxRaw {
+		return breakMark
+	}
+	return s.b[i]
+}
+
+func (s *scanner) is(i int, k uint8) bool { return class[s.at(i)]&k != 0 }
+
+// before returns the byte before index i, 0 at the start of the text.
+func (s *scanner) before(i int) byte {
+	if i <= 0 {
+		return 0
+	}
+	return s.b[i-1]
+}
+
+// offset returns where in the original text the byte at index i is.
+func (s *scanner) offset(i int) int {
+	if s.pos == nil {
+		return i
+	}
+	if i >= len(s.pos) {
+		return len(s.text)
+	}
+	return int(s.pos[i])
+}
+
+// add notes an entity at [i, j) of the folded text. What depends on text that is not there yet is left for later: the
+// place is open then.
+func (s *scanner) add(i, j int, e Entity, rule string, confidence float64) {
+	if s.touched && !s.final {
+		return
+	}
+	m := match{start: s.offset(i), entity: e, rule: rule, confidence: confidence}
+	m.end = s.offset(j-1) + 1
+	if s.pos != nil {
+		_, size := utf8.DecodeRuneInString(s.text[m.end-1:])
+		m.end += size - 1
+	}
+	s.found = append(s.found, m)
+}
+
+// ends says whether an entity may end before index j: no word goes on there, and no number after a dot or a hyphen.
+func (s *scanner) ends(j int) bool {
+	switch c := s.at(j); {
+	case class[c]&isWord != 0:
+		return false
+	case c == '-' || c == '.':
+		return !s.is(j+1, isDigit)
+	}
+	return true
+}
+
+// starts says whether a number may start at index i: none goes before it that is tied to it.
+func (s *scanner) starts(i int) bool {
+	switch s.before(i) {
+	case '-', '.', '/', ':', ',':
+		return i < 2 || class[s.b[i-2]]&isDigit == 0
+	}
+	return true
+}
