@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ledge-run/ledge/runtime/wasm"
+	"github.com/ledge-run/ledge/runtime/wasm/meter"
+)
+
+// pluginReport is what ledge plugin inspect --json prints.
+type pluginReport struct {
+	Digest   string         `json:"digest"`
+	Bytes    int            `json:"bytes"`
+	ABI      string         `json:"abi"` // empty when the module does not load
+	Exports  []string       `json:"exports"`
+	Imports  []string       `json:"imports"` // module.name
+	Asks     []string       `json:"asks"`    // capabilities that it imports functions of
+	Memory   uint64         `json:"memory_initial_bytes"`
+	Metering pluginMetering `json:"metering"`
+	Error    *pluginError   `json:"error"` // why it does not load even with every capability granted
+}
+
+type pluginMetering struct {
+	Bytes    int  `json:"bytes"`
+	Checks   int  `json:"checks"`
+	Segments int  `json:"data_segments"`
+	Merged   int  `json:"data_segments_merged"`
+	Restored bool `json:"restored"` // an instance can be brought back to its first state, and need not be thrown away
+}
+
+func newPluginInspectCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "inspect FILE.wasm",
+		Short: "Say what a plugin is, what it asks for and whether it loads",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			module, err := os.ReadFile(args[0])
+			if err != nil {
+				return err
+			}
+			r, err := inspectPlugin(c.Context(), args[0], module)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = printJSON(c.OutOrStdout(), r)
+			} else {
+				err = r.print(c.OutOrStdout())
+			}
+			if err == nil && r.Error != nil {
+				return exitError(1)
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	return c
+}
+
+func inspectPlugin(ctx context.Context, file string, module []byte) (r *pluginReport, err error) {
+	digest := sha256.Sum256(module)
+	r = &pluginReport{Digest: "sha256:" + hex.EncodeToString(digest[:]), Bytes: len(module), Exports: []string{}, Imports: []string{}, Asks: []string{}}
+	if info, err := meter.Inspect(module); err == nil {
+		r.describe(info)
+	}
+	if m, err := meter.Rewrite(module); err == nil {
+		r.Metering = pluginMetering{len(m.Module), m.Checks, m.SegmentsIn, m.SegmentsOut, m.Restorable}
+	}
+	all := make([]string, 0, len(grants))
+	for g := range grants {
+		all = append(all, g)
+	}
+	o, err := pluginOptions(file, nil, all)
+	if err != nil {
+		return nil, err
+	}
+	h, err := wasm.New(ctx, wasm.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, h.Close(context.WithoutCancel(ctx))) }()
+	p, err := h.Load(ctx, module, o)
+	var e *wasm.Error
+	switch {
+	case errors.As(err, &e):
+		r.Error = &pluginError{e.Code, e.Message}
+	case err != nil:
+		return nil, err
+	default:
+		r.ABI = p.ABI()
+	}
+	return r, nil
+}
+
+func (r *pluginReport) describe(info *meter.Info) {
+	r.Memory = uint64(info.MinPages) << 16
+	for _, e := range info.Exports {
+		if e.Kind == meter.KindFunc {
+			r.Exports = append(r.Exports, e.Name)
+		}
+	}
+	for _, i := range info.Imports {
+		r.Imports = append(r.Imports, i.Module+"."+i.Name)
+		if parts := strings.SplitN(i.Name, "_", 3); len(parts) == 3 && parts[0] == "ledge" && !slices.Contains(r.Asks, parts[1]) {
+			r.Asks = append(r.Asks, parts[1])
+		}
+	}
+}
+
+func (r *pluginReport) print(w io.Writer) error {
+	loads := "yes"
+	if r.Error != nil {
+		loads = fmt.Sprintf("no, %s: %s", r.Error.Code, r.Error.Message)
+	}
+	asks := "nothing"
+	if len(r.Asks) > 0 {
+		asks = strings.Join(r.Asks, ", ")
+	}
+	_, err := fmt.Fprintf(w, "digest    %s\nsize      %d bytes, %d metered with %d checks\nabi       %s\nloads     %s\nasks      %s\nmemory    %d bytes at the start\ndata      %d segments, merged into %d\nexports   %s\nimports   %s\n",
+		r.Digest, r.Bytes, r.Metering.Bytes, r.Metering.Checks, r.ABI, loads, asks, r.Memory,
+		r.Metering.Segments, r.Metering.Merged, strings.Join(r.Exports, ", "), strings.Join(r.Imports, "\n          "))
+	return err
+}
