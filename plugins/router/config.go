@@ -1,0 +1,94 @@
+package router
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// Tasks that are told apart by their words.
+const (
+	classify    = "classify"
+	extract     = "extract"
+	summarise   = "summarise"
+	analyse     = "analyse"
+	draft       = "draft"
+	defaultTask = "default"
+)
+
+// New reads the configuration; absent keys keep the defaults that plugin.yaml documents.
+func New(config func(key string) (string, bool)) (*Router, error) {
+	r := &Router{
+		Budgets:      map[string]int{classify: 20, extract: 200, summarise: 300, analyse: 800, draft: 1500, defaultTask: 512},
+		Tiers:        []string{"small", "medium", "large", "remote"},
+		SimpleBelow:  0.35,
+		ComplexAbove: 0.65,
+		DirectTools:  true,
+	}
+	for _, s := range []struct {
+		key string
+		set func(string) error
+	}{
+		{"rules", func(v string) (err error) { r.Rules, err = parseRules(v); return err }},
+		{"budgets", r.setBudgets},
+		{"tiers", r.setTiers},
+		{"simple_below", func(v string) error { return setUnit(&r.SimpleBelow, v) }},
+		{"complex_above", func(v string) error { return setUnit(&r.ComplexAbove, v) }},
+		{"allow_remote", func(v string) error { return setBool(&r.AllowRemote, v) }},
+		{"direct_tools", func(v string) error { return setBool(&r.DirectTools, v) }},
+	} {
+		if v, ok := config(s.key); ok && strings.TrimSpace(v) != "" {
+			if err := s.set(v); err != nil {
+				return nil, errors.New("router: the setting " + s.key + ": " + err.Error())
+			}
+		}
+	}
+	if r.SimpleBelow > r.ComplexAbove {
+		return nil, errors.New("router: the setting simple_below is above complex_above")
+	}
+	return r, nil
+}
+
+func (r *Router) setBudgets(v string) error {
+	for _, pair := range strings.Fields(v) {
+		task, number, _ := strings.Cut(pair, "=")
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 1 {
+			return errors.New(strconv.Quote(pair) + " is not task=tokens")
+		}
+		if _, ok := r.Budgets[task]; !ok {
+			return errors.New("unknown task " + strconv.Quote(task) + "; there are classify, extract, summarise, analyse, draft, default")
+		}
+		r.Budgets[task] = n
+	}
+	return nil
+}
+
+func (r *Router) setTiers(v string) error {
+	r.Tiers = nil
+	for t := range strings.SplitSeq(v, ",") {
+		if t = strings.TrimSpace(t); t == "" {
+			return errors.New("an empty name among " + strconv.Quote(v))
+		}
+		r.Tiers = append(r.Tiers, t)
+	}
+	return nil
+}
+
+func setUnit(dst *float64, v string) error {
+	f, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
+	if err != nil || !(f >= 0 && f <= 1) {
+		return errors.New(strconv.Quote(v) + " is not a number from 0 to 1")
+	}
+	*dst = f
+	return nil
+}
+
+func setBool(dst *bool, v string) error {
+	b, err := strconv.ParseBool(strings.TrimSpace(v))
+	if err != nil {
+		return errors.New(strconv.Quote(v) + " is neither true nor false")
+	}
+	*dst = b
+	return nil
+}

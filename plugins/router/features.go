@@ -1,0 +1,134 @@
+package router
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	sdk "github.com/ledge-run/ledge/sdk/go"
+)
+
+// maxLook bounds how much of the last user message is searched for task words, language and code, in bytes from its
+// front and as many from its end: an instruction stands before or after what it is about.
+const maxLook = 8 << 10
+
+// features are what the request looks like. All but tokens are of the last user message.
+type features struct {
+	chars      int     // code points
+	tokens     int     // of all messages, a rough estimate on the high side
+	task       string  // empty: none found
+	language   string  // ISO 639-1, empty: not sure
+	code       bool    // contains program text
+	complexity float64 // 0 to 1
+	lower      string  // in lower case, for rules
+}
+
+// look takes a request's features.
+func look(messages []sdk.Message) features {
+	var f features
+	last := ""
+	for i := range messages {
+		f.tokens += len(messages[i].Content)/3 + 4
+		if messages[i].Role == "user" {
+			last = messages[i].Content
+		}
+	}
+	f.chars = utf8.RuneCountInString(last)
+	f.lower = strings.ToLower(last)
+	head, tail := ends(f.lower)
+	if f.task = taskOf(head); f.task == "" {
+		f.task = taskOf(tail)
+	}
+	f.language = languageOf(head)
+	first, rest := ends(last)
+	f.code = hasCode(first) || hasCode(rest)
+	f.complexity = f.score(last, len(messages))
+	return f
+}
+
+// ends returns the first and the last maxLook bytes of s, and an empty tail where s is shorter than that.
+func ends(s string) (head, tail string) {
+	if len(s) <= maxLook {
+		return s, ""
+	}
+	return s[:maxLook], s[max(maxLook, len(s)-maxLook):]
+}
+
+// score rates how much the request asks of a model: what the task needs, then length, code and the number of
+// questions and steps.
+func (f *features) score(text string, messages int) float64 {
+	base := map[string]float64{classify: 0.1, extract: 0.25, summarise: 0.35, draft: 0.5, analyse: 0.7, "": 0.25}[f.task]
+	head, _ := ends(text)
+	parts := strings.Count(head, "?") + strings.Count(head, "\n- ") + strings.Count(head, "\n1. ") + strings.Count(head, "\n2. ")
+	c := base +
+		0.2*min(float64(f.chars)/8000, 1) +
+		0.1*min(float64(max(parts-1, 0))/4, 1) +
+		0.05*min(float64(messages)/20, 1)
+	if f.code {
+		c += 0.2
+	}
+	return min(float64(int(c*100+0.5))/100, 1)
+}
+
+// String tells the features without any of the text.
+func (f features) String() string {
+	b := make([]byte, 0, 96)
+	b = append(b, "task "...)
+	b = append(b, orNone(f.task)...)
+	b = append(b, ", language "...)
+	b = append(b, orNone(f.language)...)
+	if f.code {
+		b = append(b, ", code"...)
+	}
+	b = append(b, ", "...)
+	b = strconv.AppendInt(b, int64(f.chars), 10)
+	b = append(b, " chars, complexity "...)
+	b = strconv.AppendFloat(b, f.complexity, 'f', 2, 64)
+	return string(b)
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}
+
+// hasCode says whether there is program text: a fence, or several lines that look like it.
+func hasCode(s string) bool {
+	if strings.Contains(s, "```") {
+		return true
+	}
+	hits := 0
+	for l := range strings.SplitSeq(s, "\n") {
+		l = strings.TrimSpace(l)
+		if l == "" {
+			continue
+		}
+		switch last := l[len(l)-1]; {
+		case last == ';' || last == '{' || l == "}":
+			hits++
+		case startsLikeCode(l):
+			hits++
+		}
+		if hits >= 2 {
+			return true
+		}
+	}
+	return false
+}
+
+var codeStarts = []string{
+	"func ", "def ", "class ", "import ", "from ", "#include", "public ", "private ", "const ", "let ", "var ", "return ",
+	"if (", "for (", "while (", "fn ", "package ", "SELECT ", "INSERT ", "UPDATE ", "CREATE TABLE", "</", "<?", "#!", "$ ", ">>> ",
+}
+
+// startsLikeCode asks for a code sign too, for "let us" and "from here" begin sentences.
+func startsLikeCode(l string) bool {
+	for _, s := range codeStarts {
+		if strings.HasPrefix(l, s) {
+			return strings.ContainsAny(l, "(){}=<>;:*#$") && !strings.HasSuffix(l, ".")
+		}
+	}
+	return false
+}

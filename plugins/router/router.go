@@ -1,0 +1,129 @@
+// Package router picks the model and the token budget of a request: by the site's rules first, and where they say
+// nothing by what the request looks like: its length, task words, code and language. A plain sum or a question for
+// the time is sent to its tool before the model runs.
+//
+// It only ever picks among the models of the request, a remote one by rule alone or where the site allows it, and
+// leaves a limit that the client stated as it is.
+//
+// The package is pure logic and knows nothing of the guest it runs in (see wasm/). Start reading at [Router.Route].
+package router
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	sdk "github.com/ledge-run/ledge/sdk/go"
+)
+
+// Router holds the settings. It is safe for concurrent use.
+type Router struct {
+	Rules        []Rule
+	Budgets      map[string]int // tokens by task; "default" for a request without a known task
+	Tiers        []string       // names of tiers, the weakest first
+	SimpleBelow  float64        // complexity below which the weakest tier serves
+	ComplexAbove float64        // complexity above which the strongest tier serves
+	AllowRemote  bool           // without a rule, too
+	DirectTools  bool           // ask calculator and clock directly
+}
+
+// Route decides. It never fails.
+func (r *Router) Route(req *sdk.RouteRequest) sdk.RouteDecision {
+	f := look(req.Messages)
+	d := sdk.RouteDecision{Confidence: r.confidence(f)}
+	why := []string{f.String()}
+
+	if i := r.match(req, f); i >= 0 {
+		rule := &r.Rules[i]
+		d.Model, d.Tier, d.MaxTokens, d.RetrievalDepth = rule.Model, rule.Tier, rule.MaxTokens, rule.RetrievalDepth
+		d.Confidence = 1
+		why = append(why, "rule "+strconv.Itoa(rule.line))
+	}
+	if d.Model == "" && len(req.Models) > 0 {
+		var reason string
+		d.Model, reason = r.pick(req.Models, d.Tier, f)
+		why = append(why, reason)
+	}
+	if i := slices.IndexFunc(req.Models, func(m sdk.Model) bool { return m.ID == d.Model }); i >= 0 {
+		d.Tier = req.Models[i].Tier
+	}
+	d.MaxTokens = r.budget(req.MaxTokens, d.MaxTokens, f.task)
+	if r.DirectTools {
+		if d.ToolCalls = directCalls(req); d.ToolCalls != nil {
+			why = append(why, "asks "+d.ToolCalls[0].Name+" first")
+		}
+	}
+	d.Reason = strings.Join(why, "; ")
+	return d
+}
+
+// budget returns what the client stated, else what the rule says, else what the task usually needs.
+func (r *Router) budget(client, rule int, task string) int {
+	switch {
+	case client > 0:
+		return client
+	case rule > 0:
+		return rule
+	}
+	if n, ok := r.Budgets[task]; ok {
+		return n
+	}
+	return r.Budgets[defaultTask]
+}
+
+// pick chooses a model of the wanted tier, or without one of the tier that the complexity calls for. Where no model
+// suits, it is the first, the route's default.
+func (r *Router) pick(models []sdk.Model, tier string, f features) (id, reason string) {
+	usable := func(m *sdk.Model) bool { return m.ContextTokens == 0 || f.tokens < m.ContextTokens }
+	if tier != "" {
+		for i := range models {
+			if models[i].Tier == tier && usable(&models[i]) {
+				return models[i].ID, "tier " + tier
+			}
+		}
+		return models[0].ID, "no usable model of tier " + tier + ", so the default"
+	}
+	want := 0 // -1 weakest, 1 strongest
+	switch {
+	case f.complexity < r.SimpleBelow:
+		want = -1
+	case f.complexity > r.ComplexAbove:
+		want = 1
+	}
+	if want == 0 && usable(&models[0]) {
+		return models[0].ID, "the default suits"
+	}
+	best, bestRank := -1, 0
+	for i := range models {
+		m := &models[i]
+		rank := slices.Index(r.Tiers, m.Tier)
+		if !usable(m) || m.Remote && !r.AllowRemote || rank < 0 && want != 0 {
+			continue
+		}
+		if best < 0 || want < 0 && rank < bestRank || want > 0 && rank > bestRank {
+			best, bestRank = i, rank
+		}
+	}
+	switch {
+	case best < 0:
+		return models[0].ID, "the default, for none suits better"
+	case want < 0:
+		return models[best].ID, "simple"
+	case want > 0:
+		return models[best].ID, "complex"
+	}
+	return models[best].ID, "the default's context is too short"
+}
+
+// confidence is how far the complexity lies from where the choice would change, with some taken off where the task is
+// unknown.
+func (r *Router) confidence(f features) float64 {
+	away := min(distance(f.complexity, r.SimpleBelow), distance(f.complexity, r.ComplexAbove))
+	c := min(0.5+2*away, 1)
+	if f.task == "" {
+		c *= 0.8
+	}
+	return float64(int(c*100+0.5)) / 100
+}
+
+func distance(a, b float64) float64 { return max(a-b, b-a) }
