@@ -87,7 +87,9 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 		}
 		tools, err := pipeline.Describe(ctx, r.plugins[t])
 		if err != nil {
-			return nil, err
+			r.log.Error("the route goes without a plugin's tools", "route", name, "plugin", t, "error", err)
+			route.Undescribed = append(route.Undescribed, pipeline.Undescribed{Plugin: r.plugins[t], Err: err})
+			continue
 		}
 		for _, tool := range tools {
 			for _, other := range route.Tools {

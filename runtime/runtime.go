@@ -38,7 +38,7 @@ type Runtime struct {
 	sandbox *wasm.Host
 	plugins map[string]*Plugin
 	local   *localModel // nil: no model is installed
-	remote  map[string]pipeline.Model
+	remote  map[string]*remoteModel
 	pipe    pipeline.Pipeline
 	started time.Time
 
@@ -59,7 +59,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	if err != nil {
 		return nil, err
 	}
-	r := &Runtime{cfg: cfg, log: o.Logger, dir: dir, plugins: map[string]*Plugin{}, remote: map[string]pipeline.Model{},
+	r := &Runtime{cfg: cfg, log: o.Logger, dir: dir, plugins: map[string]*Plugin{}, remote: map[string]*remoteModel{},
 		admit: newAdmission(cfg.Limits.Concurrency, cfg.Limits.Queue), started: time.Now()}
 	defer func() {
 		if err != nil {
@@ -104,6 +104,9 @@ func (r *Runtime) Close(ctx context.Context) error {
 	}
 	if r.local != nil {
 		errs = append(errs, r.local.engine.Close())
+	}
+	for _, m := range r.remote {
+		m.target.Close()
 	}
 	if r.sandbox != nil {
 		errs = append(errs, r.sandbox.Close(ctx))

@@ -97,6 +97,7 @@ type Route struct {
 	CachePlan   *Stage
 	CacheTTL    time.Duration
 	Tools       []HostTool
+	Undescribed []Undescribed
 	AlwaysOffer bool // offer Tools to the model even when the client offers none
 	Window      int  // bytes of a stream held back, at most
 }
@@ -105,6 +106,13 @@ type Route struct {
 type HostTool struct {
 	Definition openai.Tool
 	Plugin     Plugin
+}
+
+// Undescribed is a tool plugin that could not say which tools it has. The route works without them, and the trace of a
+// request with tools names it.
+type Undescribed struct {
+	Plugin Plugin
+	Err    error
 }
 
 // Request is a client's request. Exactly one of Chat and Completion is set.
@@ -193,6 +201,7 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 	if err := x.chooseModel(); err != nil {
 		return err
 	}
+	x.noteUndescribed()
 	x.planCache()
 	if hit, err := x.replay(); hit || err != nil {
 		return err

@@ -41,6 +41,16 @@ func (x *exchange) hostTools() map[string]*HostTool {
 	return out
 }
 
+// noteUndescribed enters the tool plugins that the request has to do without.
+func (x *exchange) noteUndescribed() {
+	if len(x.req.Prompt.Tools) == 0 {
+		return
+	}
+	for _, u := range x.route.Undescribed {
+		x.trace.add(Entry{Stage: "tool", Plugin: u.Plugin.Name(), Digest: u.Plugin.Digest()}).fail(&Stage{Open: true}, u.Err)
+	}
+}
+
 // offered is what the model is told of: the client's tools, and the host's own in place of those of the same name,
 // because the host's schema is the one that will be called.
 func (x *exchange) offered(host map[string]*HostTool) []openai.Tool {

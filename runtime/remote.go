@@ -1,0 +1,147 @@
+package runtime
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+
+	"github.com/ledge-run/ledge/runtime/config"
+	"github.com/ledge-run/ledge/runtime/hook"
+	"github.com/ledge-run/ledge/runtime/openai"
+	"github.com/ledge-run/ledge/runtime/pipeline"
+	"github.com/ledge-run/ledge/runtime/upstream"
+)
+
+// remoteModel answers from an upstream.
+type remoteModel struct {
+	id      string // UPSTREAM/MODEL
+	model   string // what the upstream calls it
+	context int
+	digest  string
+	target  *upstream.Target
+}
+
+var _ pipeline.Model = (*remoteModel)(nil)
+
+func openRemote(name, model string, u config.Upstream) (*remoteModel, error) {
+	target, err := upstream.New(upstream.Config{Name: name, BaseURL: u.BaseURL, APIKey: string(u.APIKey), Timeouts: upstream.Timeouts{
+		Connect: u.Timeouts.Connect.D(), FirstByte: u.Timeouts.FirstByte.D(), Idle: u.Timeouts.Idle.D()}})
+	if err != nil {
+		return nil, err
+	}
+	// The weights are not ours to hash; the endpoint and the name are the best identity there is.
+	sum := sha256.Sum256([]byte(u.BaseURL + "\x00" + model))
+	return &remoteModel{id: name + "/" + model, model: model, context: u.ContextTokens, digest: "remote:" + hex.EncodeToString(sum[:]), target: target}, nil
+}
+
+func (m *remoteModel) Info() hook.Model {
+	return hook.Model{ID: m.id, ContextTokens: m.context, Tier: "remote", Remote: true}
+}
+
+func (m *remoteModel) Digest() string { return m.digest }
+
+// Generate sends the request as a stream and gathers the tool calls that come in pieces.
+func (m *remoteModel) Generate(ctx context.Context, p *pipeline.Prompt, emit func(pipeline.Delta) error) (pipeline.Outcome, error) {
+	out := pipeline.Outcome{}
+	if p.Messages == nil {
+		return out, &openai.Error{Status: http.StatusBadRequest, Type: openai.TypeInvalidRequest, Param: "model", Code: "unsupported_endpoint",
+			Message: "the model " + m.id + " answers chat requests only; use /v1/chat/completions"}
+	}
+	body, err := m.body(p)
+	if err != nil {
+		return out, err
+	}
+	err = m.target.Chat(ctx, body, func(c *openai.ChatChunk) error {
+		if c.Usage != nil {
+			out.Usage = *c.Usage
+		}
+		for _, choice := range c.Choices {
+			if choice.Index != 0 {
+				continue // one was asked for
+			}
+			if choice.FinishReason != nil {
+				out.FinishReason = *choice.FinishReason
+			}
+			out.ToolCalls = addCalls(out.ToolCalls, choice.Delta.ToolCalls)
+			d := pipeline.Delta{}
+			if choice.Delta.Content != nil {
+				d.Text = *choice.Delta.Content
+			}
+			if choice.Logprobs != nil {
+				d.Tokens = choice.Logprobs.Content
+			}
+			if d.Text == "" && len(d.Tokens) == 0 {
+				continue
+			}
+			if err := emit(d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// maxCalls bounds the tool calls of one answer.
+const maxCalls = 128
+
+// addCalls joins the pieces of tool calls by their index.
+func addCalls(calls, pieces []openai.ToolCall) []openai.ToolCall {
+	for _, piece := range pieces {
+		i := len(calls)
+		if piece.Index != nil {
+			i = *piece.Index
+		}
+		if i < 0 || i >= maxCalls {
+			continue
+		}
+		for len(calls) <= i {
+			calls = append(calls, openai.ToolCall{Type: "function"})
+		}
+		c := &calls[i]
+		if piece.ID != "" {
+			c.ID = piece.ID
+		}
+		c.Function.Name += piece.Function.Name
+		c.Function.Arguments += piece.Function.Arguments
+	}
+	return calls
+}
+
+// body is the request as the upstream gets it: what the client sent beside the fields that were decided here.
+func (m *remoteModel) body(p *pipeline.Prompt) ([]byte, error) {
+	fields := make(map[string]any, len(p.Raw)+12)
+	for name, raw := range p.Raw {
+		fields[name] = json.RawMessage(raw)
+	}
+	fields["model"], fields["messages"], fields["stream"] = m.model, p.Messages, true
+	fields["stream_options"] = openai.StreamOptions{IncludeUsage: true}
+	fields["max_tokens"], fields["temperature"], fields["top_p"] = p.MaxTokens, p.Temperature, p.TopP
+	if p.Seed != nil {
+		fields["seed"] = *p.Seed
+	}
+	if len(p.Stop) > 0 {
+		fields["stop"] = p.Stop
+	}
+	if p.Logprobs {
+		fields["logprobs"], fields["top_logprobs"] = true, p.TopLogprobs
+	}
+	if p.FrequencyPenalty != 0 {
+		fields["frequency_penalty"] = p.FrequencyPenalty
+	}
+	if p.PresencePenalty != 0 {
+		fields["presence_penalty"] = p.PresencePenalty
+	}
+	if len(p.LogitBias) > 0 {
+		fields["logit_bias"] = p.LogitBias
+	}
+	if len(p.Tools) > 0 {
+		fields["tools"] = p.Tools
+		if p.ToolChoice != nil {
+			fields["tool_choice"] = p.ToolChoice
+		}
+	}
+	return json.Marshal(fields)
+}
