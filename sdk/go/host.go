@@ -53,7 +53,8 @@ func kvSet(key, value, ttlSeconds uint64) uint64
 //go:wasmimport extism:host/user ledge_kv_delete
 func kvDelete(key uint64) uint64
 
-// KVGet reads a value that this plugin stored for this tenant, and says whether there is one.
+// KVGet reads a value that this plugin stored for this tenant, and says whether there is one. An empty value cannot
+// be told from none.
 func KVGet(key string) ([]byte, bool) {
 	k := pdk.AllocateString(key)
 	defer k.Free()
@@ -62,6 +63,7 @@ func KVGet(key string) ([]byte, bool) {
 		return nil, false
 	}
 	v := pdk.FindMemory(offset)
+	defer v.Free()
 	return v.ReadBytes(), true
 }
 
