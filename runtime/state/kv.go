@@ -1,0 +1,180 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Quota bounds what one plugin may keep for one tenant, in bytes of keys and values. MaxKey bounds a key.
+const (
+	Quota  = 1 << 20
+	MaxKey = 1024
+)
+
+// KV holds the plugins' pairs: each plugin has its own for each tenant.
+type KV struct {
+	s      *Store
+	budget int64
+
+	mu   sync.Mutex       // also orders writes, so that a quota is exact
+	used map[string]int64 // by kvPrefix; at least what is stored, since pairs expire
+}
+
+// Get returns a value, if it is there and not expired.
+func (kv *KV) Get(_ context.Context, plugin, tenant, name string) (value []byte, ok bool, err error) {
+	k := append(kvPrefix(plugin, tenant), name...)
+	err = kv.s.db.View(func(txn *badger.Txn) error {
+		payload, found, err := fetch(txn, k)
+		if err != nil || !found {
+			return err
+		}
+		expires, rest, whole := cutTime(payload)
+		if !whole {
+			return ErrDamaged
+		}
+		value, ok = rest, expires.IsZero() || expires.After(kv.s.now())
+		return nil
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("kv of %s: %w", plugin, err)
+	}
+	return value, ok, nil
+}
+
+// Set stores a value; ttl 0 keeps it until it is deleted. It fails with ErrTooLarge or ErrQuota and then changes nothing.
+func (kv *KV) Set(_ context.Context, plugin, tenant, name string, value []byte, ttl time.Duration) error {
+	if len(value) > MaxValue || len(name) > MaxKey || len(plugin)+len(tenant) > MaxKey {
+		return ErrTooLarge
+	}
+	prefix := kvPrefix(plugin, tenant)
+	k := append(prefix[:len(prefix):len(prefix)], name...)
+	var expires time.Time
+	if ttl > 0 {
+		expires = kv.s.now().Add(ttl)
+	}
+	record := seal(k, appendTime(nil, expires), value)
+	size := int64(len(k) + len(record))
+
+	kv.mu.Lock()
+	defer kv.mu.Unlock()
+	old, err := kv.sizeOf(k)
+	if err != nil {
+		return err
+	}
+	if kv.over(string(prefix), size-old) {
+		if err := kv.recount(prefix); err != nil { // pairs may have expired
+			return err
+		}
+		if kv.over(string(prefix), size-old) {
+			return ErrQuota
+		}
+	}
+	err = kv.s.db.Update(func(txn *badger.Txn) error {
+		e := badger.NewEntry(k, record)
+		if ttl > 0 {
+			e = e.WithTTL(max(ttl, time.Second))
+		}
+		return txn.SetEntry(e)
+	})
+	if err == nil {
+		kv.used[string(prefix)] += size - old
+	}
+	return err
+}
+
+// Delete drops a pair; one that is absent is no error.
+func (kv *KV) Delete(_ context.Context, plugin, tenant, name string) error {
+	prefix := kvPrefix(plugin, tenant)
+	k := append(prefix[:len(prefix):len(prefix)], name...)
+	kv.mu.Lock()
+	defer kv.mu.Unlock()
+	old, err := kv.sizeOf(k)
+	if err != nil || old == 0 {
+		return err
+	}
+	if err := kv.s.db.Update(func(txn *badger.Txn) error { return txn.Delete(k) }); err != nil {
+		return err
+	}
+	kv.used[string(prefix)] -= old
+	return nil
+}
+
+// Usage is what a plugin keeps for a tenant, in bytes.
+func (kv *KV) Usage(plugin, tenant string) int64 {
+	kv.mu.Lock()
+	defer kv.mu.Unlock()
+	return kv.used[string(kvPrefix(plugin, tenant))]
+}
+
+func (kv *KV) bytes() int64 {
+	kv.mu.Lock()
+	defer kv.mu.Unlock()
+	return kv.sum()
+}
+
+func (kv *KV) sum() (n int64) {
+	for _, used := range kv.used {
+		n += used
+	}
+	return n
+}
+
+func (kv *KV) over(owner string, more int64) bool {
+	return more > 0 && (kv.used[owner]+more > Quota || kv.sum()+more > kv.budget)
+}
+
+// sizeOf is what a pair takes now, 0 without it.
+func (kv *KV) sizeOf(k []byte) (size int64, err error) {
+	err = kv.s.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(k)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		if err == nil {
+			size = item.KeySize() + item.ValueSize()
+		}
+		return err
+	})
+	return size, err
+}
+
+func (kv *KV) recount(prefix []byte) error {
+	var n int64
+	err := kv.s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			n += it.Item().KeySize() + it.Item().ValueSize()
+		}
+		return nil
+	})
+	kv.used[string(prefix)] = n
+	return err
+}
+
+// Meta holds small records of the host, written through to the disk.
+type Meta struct{ s *Store }
+
+// Get returns a record.
+func (m *Meta) Get(_ context.Context, name string) (value []byte, ok bool, err error) {
+	err = m.s.db.View(func(txn *badger.Txn) error {
+		value, ok, err = fetch(txn, makeKey("", kindMeta, []byte(name)))
+		return err
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("host record %s: %w", name, err)
+	}
+	return value, ok, nil
+}
+
+// Put stores a record and returns when it is on the disk.
+func (m *Meta) Put(_ context.Context, name string, value []byte) error {
+	k := makeKey("", kindMeta, []byte(name))
+	err := m.s.db.Update(func(txn *badger.Txn) error { return txn.Set(k, seal(k, value)) })
+	return errors.Join(err, m.s.db.Sync())
+}

@@ -1,0 +1,452 @@
+package state
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Traces holds decision traces. They are written in batches, and each tenant's are chained: a trace holds the hash of
+// the one before it. Where the chain ends is written beside Badger as well, because a damaged log makes Badger come up
+// with an older state and say nothing.
+type Traces struct {
+	s         *Store
+	budget    int64
+	retention time.Duration
+	wake      chan struct{}
+
+	mu      sync.Mutex
+	pending []pendingTrace
+	index   map[string][]byte // of pending traces, by request id
+
+	write  sync.Mutex // held while chains change
+	chains map[string]*chain
+}
+
+// pendingTrace waits for the next batch.
+type pendingTrace struct {
+	tenant, id string
+	doc        []byte
+	time       time.Time
+}
+
+// chain is where a tenant's traces begin and end. Low is the oldest that is kept; retention moves it.
+type chain struct {
+	Next     uint64   `json:"next"`      // sequence number of the next trace
+	LastHash [32]byte `json:"last_hash"` // of the trace before Next
+	Low      uint64   `json:"low"`
+	Lost     uint64   `json:"lost"` // traces that an anchor knew of and the store did not
+
+	bytes int64
+}
+
+const (
+	flushInterval = 100 * time.Millisecond
+	flushBatch    = 256   // traces of one transaction
+	maxPending    = 65536 // traces waiting; more are refused
+	anchorFile    = "traces.anchor"
+)
+
+func newTraces(s *Store, budget int64, retention time.Duration) *Traces {
+	return &Traces{s: s, budget: budget, retention: retention, wake: make(chan struct{}, 1), index: map[string][]byte{}, chains: map[string]*chain{}}
+}
+
+func (t *Traces) chain(tenant string) *chain {
+	c := t.chains[tenant]
+	if c == nil {
+		c = &chain{}
+		t.chains[tenant] = c
+	}
+	return c
+}
+
+// Put keeps the trace of a request. It is on its way to the disk within 100 ms, and can be read at once. The tenant must
+// not be empty.
+func (t *Traces) Put(_ context.Context, tenant, id string, doc []byte) error {
+	if tenant == "" {
+		return errors.New("trace without a tenant")
+	}
+	if len(doc) > MaxValue {
+		return fmt.Errorf("trace %s: %w", id, ErrTooLarge)
+	}
+	t.mu.Lock()
+	if len(t.pending) >= maxPending {
+		t.mu.Unlock()
+		return fmt.Errorf("trace %s: %d traces wait for the disk", id, maxPending)
+	}
+	t.pending = append(t.pending, pendingTrace{tenant, id, doc, t.s.now()})
+	t.index[id] = doc
+	full := len(t.pending) >= flushBatch
+	t.mu.Unlock()
+	if full {
+		select {
+		case t.wake <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// Get returns the trace of a request.
+func (t *Traces) Get(_ context.Context, id string) (doc []byte, ok bool, err error) {
+	t.mu.Lock()
+	doc, ok = t.index[id]
+	t.mu.Unlock()
+	if ok {
+		return doc, true, nil
+	}
+	err = t.s.db.View(func(txn *badger.Txn) error {
+		place, found, err := fetch(txn, makeKey("", kindIndex, []byte(id)))
+		if err != nil || !found {
+			return err
+		}
+		tenant, seq, whole := cutName(place)
+		if !whole || len(seq) != 8 {
+			return ErrDamaged
+		}
+		payload, found, err := fetch(txn, makeKey(tenant, kindTrace, seq))
+		if err != nil || !found {
+			return err
+		}
+		tr, whole := parseTrace(payload)
+		if !whole {
+			return ErrDamaged
+		}
+		doc, ok = tr.doc, tr.id == id
+		return nil
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("trace %s: %w", id, err)
+	}
+	return doc, ok, nil
+}
+
+// Recent returns the tenant's latest traces, newest first. Damaged ones are passed over; Check reports them.
+func (t *Traces) Recent(_ context.Context, tenant string, limit int) ([][]byte, error) {
+	if err := t.flush(); err != nil {
+		return nil, err
+	}
+	var out [][]byte
+	err := t.s.db.View(func(txn *badger.Txn) error {
+		prefix := makeKey(tenant, kindTrace, nil)
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true})
+		defer it.Close()
+		for it.Seek(append(prefix, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)); it.Valid() && len(out) < limit; it.Next() {
+			item := it.Item()
+			value, err := item.ValueCopy(nil)
+			if err != nil {
+				return err
+			}
+			if payload, err := unseal(item.Key(), value); err == nil {
+				if tr, ok := parseTrace(payload); ok {
+					out = append(out, tr.doc)
+				}
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// trace is the parsed payload of a record: time, hash of the one before, id, document.
+type trace struct {
+	time time.Time
+	prev [32]byte
+	id   string
+	doc  []byte
+}
+
+func parseTrace(payload []byte) (t trace, ok bool) {
+	if t.time, payload, ok = cutTime(payload); !ok || len(payload) < 32 {
+		return t, false
+	}
+	t.prev = [32]byte(payload)
+	t.id, t.doc, ok = cutName(payload[32:])
+	return t, ok
+}
+
+// link is the hash that the next trace of a chain carries.
+func link(tenant string, seq uint64, payload []byte) [32]byte {
+	h := sha256.New()
+	h.Write(seqKey(tenant, seq))
+	h.Write(payload)
+	return [32]byte(h.Sum(nil))
+}
+
+func (t *Traces) flushLoop(ctx context.Context) {
+	tick := time.NewTicker(flushInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-t.wake:
+		}
+		if err := t.flush(); err != nil {
+			t.s.log.Error("traces not written; they are kept for another try", "error", err)
+		}
+	}
+}
+
+// flush writes what is pending. What could not be written stays pending.
+func (t *Traces) flush() error {
+	t.write.Lock()
+	defer t.write.Unlock()
+	wrote := false
+	for {
+		t.mu.Lock()
+		batch := t.pending[:min(len(t.pending), flushBatch)]
+		t.mu.Unlock()
+		if len(batch) == 0 {
+			break
+		}
+		n, err := t.writeBatch(batch)
+		if err != nil {
+			return err
+		}
+		wrote = true
+		t.mu.Lock()
+		for _, p := range batch[:n] {
+			delete(t.index, p.id)
+		}
+		t.pending = t.pending[n:]
+		if len(t.pending) == 0 {
+			t.pending = nil
+		}
+		t.mu.Unlock()
+	}
+	if wrote {
+		return t.writeAnchor()
+	}
+	return nil
+}
+
+// batchBytes keeps a transaction below Badger's own limit.
+const batchBytes = memTable / 100 * 10
+
+// writeBatch writes the first traces of the batch in one transaction and returns how many.
+func (t *Traces) writeBatch(batch []pendingTrace) (n int, err error) {
+	heads := map[string]*chain{}
+	size := 0
+	err = t.s.db.Update(func(txn *badger.Txn) error {
+		for _, p := range batch {
+			if size += len(p.doc) + 512; size > batchBytes && n > 0 {
+				break
+			}
+			c := heads[p.tenant]
+			if c == nil {
+				copied := *t.chain(p.tenant)
+				c = &copied
+				heads[p.tenant] = c
+			}
+			payload := appendTime(nil, p.time)
+			payload = append(payload, c.LastHash[:]...)
+			payload = append(appendName(payload, p.id), p.doc...)
+			k := seqKey(p.tenant, c.Next)
+			record := seal(k, payload)
+			if err := txn.Set(k, record); err != nil {
+				return err
+			}
+			at := makeKey("", kindIndex, []byte(p.id))
+			if err := txn.Set(at, seal(at, appendName(nil, p.tenant), binary.BigEndian.AppendUint64(nil, c.Next))); err != nil {
+				return err
+			}
+			c.LastHash = link(p.tenant, c.Next, payload)
+			c.Next++
+			c.bytes += int64(len(k) + len(record))
+			n++
+		}
+		for tenant, c := range heads {
+			if err := putHead(txn, tenant, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for tenant, c := range heads {
+		t.chains[tenant] = c
+	}
+	return n, nil
+}
+
+func putHead(txn *badger.Txn, tenant string, c *chain) error {
+	doc, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	k := makeKey(tenant, kindHead, nil)
+	return txn.Set(k, seal(k, doc))
+}
+
+// writeAnchor writes the ends of all chains to a file of their own, after the transaction that they describe.
+func (t *Traces) writeAnchor() error {
+	doc, err := json.Marshal(t.chains)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(t.s.dir, anchorFile)
+	if err := os.WriteFile(path+".new", seal([]byte(anchorFile), doc), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// recover reads where the chains end, from the store and from the anchor. Where the anchor knows more, traces were lost:
+// the chain goes on behind the gap, so that Check finds it.
+func (t *Traces) recover() error {
+	err := t.s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			k, ok := parseKey(it.Item().Key())
+			if !ok || k.kind != kindHead {
+				continue
+			}
+			payload, _, err := fetch(txn, it.Item().KeyCopy(nil))
+			c := t.chain(k.tenant)
+			if err == nil {
+				err = json.Unmarshal(payload, c)
+			}
+			if err != nil {
+				t.s.log.Error("the head of a chain of traces is damaged; ledge check tells more", "tenant", k.tenant)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for tenant, known := range t.readAnchor() {
+		c := t.chain(tenant)
+		if known.Next > c.Next {
+			t.s.log.Error("traces were lost", "tenant", tenant, "lost", known.Next-c.Next)
+			c.Lost += known.Next - c.Next
+			c.Next, c.LastHash = known.Next, known.LastHash
+			if err := t.s.db.Update(func(txn *badger.Txn) error { return putHead(txn, tenant, c) }); err != nil {
+				return err
+			}
+		}
+	}
+	return t.retain()
+}
+
+// readAnchor returns what the anchor knows, nothing if it is absent or damaged: it is a second witness, not the record.
+func (t *Traces) readAnchor() map[string]*chain {
+	b, err := os.ReadFile(filepath.Join(t.s.dir, anchorFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	var out map[string]*chain
+	if err == nil {
+		if b, err = unseal([]byte(anchorFile), b); err == nil {
+			err = json.Unmarshal(b, &out)
+		}
+	}
+	if err != nil {
+		t.s.log.Error("the anchor of the traces is damaged", "error", err)
+		return nil
+	}
+	return out
+}
+
+func (t *Traces) bytes() (n int64) {
+	t.write.Lock()
+	defer t.write.Unlock()
+	return t.sum()
+}
+
+func (t *Traces) sum() (n int64) {
+	for _, c := range t.chains {
+		n += c.bytes
+	}
+	return n
+}
+
+// retain drops traces that are older than the retention, and the oldest over the budget.
+func (t *Traces) retain() error {
+	t.write.Lock()
+	defer t.write.Unlock()
+	oldest := t.s.now().Add(-t.retention)
+	excess := t.sum() - t.budget
+	for tenant, c := range t.chains {
+		// Over the budget each tenant gives its share, and a tenth more so that this is rare.
+		share := int64(0)
+		if excess > 0 {
+			share = excess*c.bytes/max(t.sum(), 1) + t.budget/10*c.bytes/max(t.sum(), 1)
+		}
+		if err := t.truncate(tenant, c, oldest, share); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// truncateBatch is how many traces one transaction drops.
+const truncateBatch = 500
+
+// truncate drops a tenant's traces from the oldest on, while they are older than the time or bytes are to be freed.
+func (t *Traces) truncate(tenant string, c *chain, oldest time.Time, free int64) error {
+	for done := false; !done && c.Low < c.Next; {
+		next := *c
+		err := t.s.db.Update(func(txn *badger.Txn) error {
+			for range truncateBatch {
+				if done = next.Low >= next.Next; done {
+					break
+				}
+				k := seqKey(tenant, next.Low)
+				item, err := txn.Get(k)
+				if errors.Is(err, badger.ErrKeyNotFound) {
+					next.Low++ // already reported as a gap
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				value, err := item.ValueCopy(nil)
+				if err != nil {
+					return err
+				}
+				payload, err := unseal(k, value)
+				tr, whole := parseTrace(payload)
+				if err == nil && whole && !tr.time.Before(oldest) && free <= 0 {
+					done = true
+					break
+				}
+				size := int64(len(k) + len(value))
+				free -= size
+				next.bytes -= size
+				if err := txn.Delete(k); err != nil {
+					return err
+				}
+				if whole {
+					if err := txn.Delete(makeKey("", kindIndex, []byte(tr.id))); err != nil {
+						return err
+					}
+				}
+				next.Low++
+			}
+			if next.Low == c.Low {
+				return nil
+			}
+			return putHead(txn, tenant, &next)
+		})
+		if err != nil {
+			return err
+		}
+		*c = next
+	}
+	return nil
+}
