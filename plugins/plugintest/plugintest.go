@@ -17,6 +17,15 @@ import (
 // Build compiles the main package in dir for the sandbox and returns the module.
 func Build(t testing.TB, dir string) []byte {
 	t.Helper()
+	sources, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil || len(sources) == 0 {
+		t.Fatalf("%s holds no Go source (%v)", dir, err)
+	}
+	for _, file := range sources { // what a test reads is part of what its cached result depends on
+		if _, err := os.ReadFile(file); err != nil {
+			t.Fatal(err)
+		}
+	}
 	out := filepath.Join(t.TempDir(), "guest.wasm")
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-buildmode=c-shared", "-o", out, ".")
 	cmd.Dir = dir

@@ -8,9 +8,12 @@ import (
 	sdk "github.com/ledge-run/ledge/sdk/go"
 )
 
-// maxLook bounds how much of the last user message is searched for task words, language and code, in bytes from its
-// front and as many from its end: an instruction stands before or after what it is about.
-const maxLook = 8 << 10
+// Bounds of how much of the last user message is looked at, in bytes. Task words and code are searched at its front
+// and as far from its end: an instruction stands before or after what it is about. A guest looks at about 10 MB/s.
+const (
+	maxLook     = 1 << 10
+	maxLanguage = 400 // some sixty words
+)
 
 // features are what the request looks like. All but tokens are of the last user message.
 type features struct {
@@ -20,7 +23,7 @@ type features struct {
 	language   string  // ISO 639-1, empty: not sure
 	code       bool    // contains program text
 	complexity float64 // 0 to 1
-	lower      string  // in lower case, for rules
+	text       string
 }
 
 // look takes a request's features.
@@ -33,15 +36,15 @@ func look(messages []sdk.Message) features {
 			last = messages[i].Content
 		}
 	}
+	f.text = last
 	f.chars = utf8.RuneCountInString(last)
-	f.lower = strings.ToLower(last)
-	head, tail := ends(f.lower)
+	head, tail := ends(last)
+	f.code = hasCode(head) || hasCode(tail)
+	head, tail = strings.ToLower(head), strings.ToLower(tail)
 	if f.task = taskOf(head); f.task == "" {
 		f.task = taskOf(tail)
 	}
-	f.language = languageOf(head)
-	first, rest := ends(last)
-	f.code = hasCode(first) || hasCode(rest)
+	f.language = languageOf(head[:min(len(head), maxLanguage)])
 	f.complexity = f.score(last, len(messages))
 	return f
 }
@@ -57,7 +60,17 @@ func ends(s string) (head, tail string) {
 // score rates how much the request asks of a model: what the task needs, then length, code and the number of
 // questions and steps.
 func (f *features) score(text string, messages int) float64 {
-	base := map[string]float64{classify: 0.1, extract: 0.25, summarise: 0.35, draft: 0.5, analyse: 0.7, "": 0.25}[f.task]
+	base := 0.25
+	switch f.task {
+	case classify:
+		base = 0.1
+	case summarise:
+		base = 0.35
+	case draft:
+		base = 0.5
+	case analyse:
+		base = 0.7
+	}
 	head, _ := ends(text)
 	parts := strings.Count(head, "?") + strings.Count(head, "\n- ") + strings.Count(head, "\n1. ") + strings.Count(head, "\n2. ")
 	c := base +
@@ -123,8 +136,21 @@ var codeStarts = []string{
 	"if (", "for (", "while (", "fn ", "package ", "SELECT ", "INSERT ", "UPDATE ", "CREATE TABLE", "</", "<?", "#!", "$ ", ">>> ",
 }
 
+// codeLetters has a bit for each small letter that a member of codeStarts begins with.
+var codeLetters = func() (set uint32) {
+	for _, s := range codeStarts {
+		if s[0] >= 'a' && s[0] <= 'z' {
+			set |= 1 << (s[0] - 'a')
+		}
+	}
+	return set
+}()
+
 // startsLikeCode asks for a code sign too, for "let us" and "from here" begin sentences.
 func startsLikeCode(l string) bool {
+	if l[0] >= 'a' && l[0] <= 'z' && codeLetters&(1<<(l[0]-'a')) == 0 {
+		return false
+	}
 	for _, s := range codeStarts {
 		if strings.HasPrefix(l, s) {
 			return strings.ContainsAny(l, "(){}=<>;:*#$") && !strings.HasSuffix(l, ".")

@@ -3,6 +3,7 @@ package router
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // stopWords are frequent short words that tell languages of the Latin script apart.
@@ -35,8 +36,17 @@ func languageOf(lower string) string {
 	var kana, han, hangul, cyrillic, greek, arabic, hebrew, devanagari, thai, latin int
 	scores := make([]int, len(languages))
 	word := -1 // where the word began
-	for i, r := range lower {
-		if unicode.IsLetter(r) {
+	for i := 0; i < len(lower); {
+		if n := skipASCIIWord(lower, i); n > i {
+			if word < 0 {
+				word = i
+			}
+			latin += n - i
+			i = n
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(lower[i:])
+		if r >= 0x80 && unicode.IsLetter(r) {
 			if word < 0 {
 				word = i
 			}
@@ -44,10 +54,8 @@ func languageOf(lower string) string {
 			vote(scores, lower[word:i])
 			word = -1
 		}
+		i += n
 		if r < 0x80 {
-			if r >= 'a' && r <= 'z' {
-				latin++
-			}
 			continue
 		}
 		switch {

@@ -56,7 +56,11 @@ func (rule *Rule) holds(req *sdk.RouteRequest, f features) bool {
 		rule.Tools != nil && *rule.Tools != (len(req.Tools) > 0):
 		return false
 	}
-	return len(rule.Contains) == 0 || slices.ContainsFunc(rule.Contains, func(s string) bool { return strings.Contains(f.lower, s) })
+	if len(rule.Contains) == 0 {
+		return true
+	}
+	lower := strings.ToLower(f.text)
+	return slices.ContainsFunc(rule.Contains, func(s string) bool { return strings.Contains(lower, s) })
 }
 
 // maxRules bounds the setting.
