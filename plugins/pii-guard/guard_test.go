@@ -89,7 +89,7 @@ func BenchmarkJudge4K(b *testing.B) {
 		all += c.Text + "\n"
 	}
 	prose := strings.Repeat("The committee met again in the afternoon to talk about the budget of the next year. ", 50)[:4096]
-	for _, c := range []struct{ name, text string }{{"prose", prose}, {"dense", strings.ToValidUTF8(all[:4096], "")}} {
+	for _, c := range []struct{ name, text string }{{"prose", prose}, {"dense", strings.ToValidUTF8(strings.Repeat(all, 2)[:4096], "")}} {
 		b.Run(c.name, func(b *testing.B) {
 			g := newGuard(b, "")
 			req := &sdk.GuardRequest{Stage: sdk.StageInput, Text: c.text}

@@ -1,0 +1,180 @@
+package injectionguard
+
+import (
+	"encoding/base64"
+	"unicode/utf8"
+)
+
+// Bounds on what is decoded.
+const (
+	minEncoded  = 16   // characters of a run that may be an encoding
+	maxDecoded  = 4096 // bytes of one part
+	maxAttempts = 16   // parts that decode to text
+)
+
+// decode judges what encoded parts of the text say: base64, hexadecimal, rot13, reversed.
+func (a *analysis) decode(depth int) {
+	t := a.text
+	attempts := 0
+	for i := 0; i < len(t) && attempts < maxAttempts; {
+		if !base64Byte(t[i]) {
+			i++
+			continue
+		}
+		j := i
+		for j < len(t) && base64Byte(t[j]) {
+			j++
+		}
+		if j-i >= minEncoded {
+			run := t[i:j]
+			if out, ok := fromHex(run); ok {
+				attempts += a.nested("hex", out, depth, i, j)
+			} else if out, ok := fromBase64(run); ok {
+				attempts += a.nested("base64", out, depth, i, j)
+			}
+		}
+		i = j
+	}
+	if out, i, j := spacedHex(t); len(out) >= minEncoded/2 {
+		a.nested("hex", out, depth, i, j)
+	}
+	if depth > 0 {
+		return
+	}
+	limit := min(len(t), maxDecoded)
+	if a.rotated >= 2 {
+		out := make([]byte, limit)
+		for i := range out {
+			c := t[i]
+			switch l := c | 0x20; {
+			case l >= 'a' && l <= 'm':
+				c += 13
+			case l >= 'n' && l <= 'z':
+				c -= 13
+			}
+			out[i] = c
+		}
+		a.nested("rot13", out, depth, 0, len(t))
+	}
+	if a.reversed >= 2 {
+		out := make([]byte, 0, limit)
+		for i := limit; i > 0; {
+			_, size := utf8.DecodeLastRuneInString(t[:i])
+			out = append(out, t[i-size:i]...)
+			i -= size
+		}
+		a.nested("reversed", out, depth, 0, len(t))
+	}
+}
+
+// nested judges a decoded part and returns 1. To hide a command weighs more than to say it.
+func (a *analysis) nested(encoding string, text []byte, depth, i, j int) int {
+	if !printable(text) {
+		return 0
+	}
+	in := analysis{text: string(text), stage: a.stage}
+	in.run(depth + 1)
+	if score := in.score(); score >= 0.45 {
+		for !utf8.RuneStart(a.text[i]) {
+			i++
+		}
+		a.addRange("encoded-"+encoding, min(score+0.2, 0.95), i, j)
+	}
+	return 1
+}
+
+func printable(b []byte) bool {
+	letters := 0
+	for i := 0; i < len(b); {
+		r, size := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && size <= 1 || r < ' ' && r != '\n' && r != '\t' && r != '\r' {
+			return false
+		}
+		if r|0x20 >= 'a' && r|0x20 <= 'z' {
+			letters++
+		}
+		i += size
+	}
+	return letters*2 >= len(b)
+}
+
+func base64Byte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == '-' || c == '_'
+}
+
+// fromBase64 decodes the standard and the URL alphabet, without padding. It cuts a part that is too long.
+func fromBase64(s string) ([]byte, bool) {
+	enc := base64.RawStdEncoding
+	for i := range len(s) {
+		if s[i] == '-' || s[i] == '_' {
+			enc = base64.RawURLEncoding
+			break
+		}
+	}
+	s = s[:min(len(s), maxDecoded/3*4)]
+	if len(s)%4 == 1 {
+		s = s[:len(s)-1]
+	}
+	out, err := enc.DecodeString(s)
+	return out, err == nil
+}
+
+func fromHex(s string) ([]byte, bool) {
+	if len(s)%2 != 0 || len(s) > 2*maxDecoded {
+		return nil, false
+	}
+	out := make([]byte, 0, len(s)/2)
+	for i := 0; i < len(s); i += 2 {
+		h, l := hexValue(s[i]), hexValue(s[i+1])
+		if h < 0 || l < 0 {
+			return nil, false
+		}
+		out = append(out, byte(h<<4|l))
+	}
+	return out, true
+}
+
+func hexValue(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c|0x20 >= 'a' && c|0x20 <= 'f':
+		return int(c|0x20-'a') + 10
+	}
+	return -1
+}
+
+// spacedHex decodes the longest run of pairs as in "69 67 6e", "\x69\x67" or "%69%67", found at [start, end).
+func spacedHex(t string) (out []byte, start, end int) {
+	var run []byte
+	from, gap := 0, 0
+	flush := func(to int) {
+		if len(run) > len(out) {
+			out, start, end = append([]byte(nil), run...), from, to
+		}
+		run = run[:0]
+	}
+	last := 0
+	for i := 0; i < len(t); {
+		c := t[i]
+		pair := i+1 < len(t) && hexValue(c) >= 0 && hexValue(t[i+1]) >= 0 && (i == 0 || hexValue(t[i-1]) < 0) && (i+2 >= len(t) || hexValue(t[i+2]) < 0)
+		switch {
+		case pair && len(run) < maxDecoded:
+			if len(run) == 0 {
+				from = i
+			}
+			run = append(run, byte(hexValue(c)<<4|hexValue(t[i+1])))
+			i += 2
+			last, gap = i, 0
+		case len(run) > 0 && gap < 4 && (c == ' ' || c == '\\' || c == 'x' || c == '%' || c == ',' || c == ':' || c == '0' && i+1 < len(t) && t[i+1] == 'x'):
+			gap++
+			i++
+		default:
+			flush(last)
+			gap = 0
+			i++
+		}
+	}
+	flush(last)
+	return out, start, end
+}

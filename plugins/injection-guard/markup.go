@@ -1,0 +1,153 @@
+package injectionguard
+
+// phrases weighs set phrases of jailbreaks that are no grammar but names.
+func (a *analysis) phrases() {
+	for _, p := range [...]struct {
+		first  byte
+		phrase string
+		weight float64
+	}{
+		{'d', "do anything now", 0.75}, {'d', "developer mode enabled", 0.62}, {'d', "developer mode output", 0.62}, {'s', "stay in character", 0.3},
+		{'o', "opposite mode", 0.4}, {'n', "never refuse", 0.4}, {'e', "enter jailbreak mode", 0.7}, {'n', "no longer bound", 0.5},
+		{'n', "not bound by", 0.4}, {'b', "broken free", 0.3}, {'g', "grandma exploit", 0.4}, {'s', "start your response with", 0.3},
+		{'s', "start with \"sure", 0.45}, {'a', "absolutely! here", 0.3}, {'h', "hypothetical response", 0.3}, {'w', "without any moral", 0.45},
+	} {
+		if i := index(a.folded.b, p.first, p.phrase); i >= 0 {
+			start, end := a.folded.span(i, i+len(p.phrase))
+			w := p.weight
+			if a.meta > 1 {
+				w *= 0.5
+			}
+			a.addRange("phrase", w, start, end)
+		}
+	}
+}
+
+// markup looks for the tokens by which chat templates tell who speaks.
+func (a *analysis) markup() {
+	b := a.folded.b
+	seen := 0
+	talk := a.meta > 0 || a.asks()
+	for i := 0; i < len(b); i++ {
+		w, size := 0.0, 0
+		switch b[i] {
+		case '<':
+			w, size = angle(b[i:])
+		case '[':
+			w, size = square(b[i:])
+		case '#', 's', '-', '=', '{':
+			if i == 0 || b[i-1] == '\n' || b[i] == '{' || b[i] == '#' && b[i-1] == ' ' {
+				w, size = heading(b[i:])
+			}
+		}
+		if w == 0 {
+			continue
+		}
+		w += 0.1 * float64(min(seen, 2)) // one may be an accident, a conversation is not
+		seen++
+		if talk {
+			w *= 0.5
+		}
+		if n := len(b); size > n-i {
+			size = n - i
+		}
+		start, end := a.folded.span(i, i+size)
+		a.addRange("role-markup", w, start, end)
+	}
+}
+
+// asks says whether the text opens with a question.
+func (a *analysis) asks() bool {
+	b := a.folded.b
+	for _, p := range [...]string{"what ", "how ", "why ", "which ", "where ", "when ", "does ", "is ", "can ", "explain "} {
+		if len(b) > len(p) && string(b[:len(p)]) == p {
+			return true
+		}
+	}
+	return false
+}
+
+func startsAny(b []byte, list ...string) bool {
+	for _, s := range list {
+		if starts(b, s) {
+			return true
+		}
+	}
+	return false
+}
+
+func starts(b []byte, s string) bool { return len(b) >= len(s) && string(b[:len(s)]) == s }
+
+// angle weighs <|im_start|>system, <<SYS>>, <system> and their like.
+func angle(b []byte) (float64, int) {
+	for _, m := range [...]string{"<|im_start|>system", "<|system|>", "<<sys>>", "<|start_header_id|>system", "<|im_start|> system", "<|developer|>"} {
+		if starts(b, m) {
+			return 0.75, len(m)
+		}
+	}
+	for _, m := range [...]string{"<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|eot_id|>", "<|endoftext|>", "<|end|>", "<|assistant|>", "<|user|>", "<start_of_turn>", "<|endofprompt|>", "<</sys>>"} {
+		if starts(b, m) {
+			return 0.62, len(m)
+		}
+	}
+	for _, m := range [...]string{"<system>", "</system>", "<system_prompt>", "</system_prompt>", "<tool_call>", "</user>", "<assistant>", "<system ", "</instructions>", "</prompt>", "<system-reminder>", "<function_call"} {
+		if starts(b, m) {
+			return 0.45, len(m)
+		}
+	}
+	return 0, 0
+}
+
+// square weighs [INST] and [system].
+func square(b []byte) (float64, int) {
+	for _, m := range [...]string{"[inst]", "[/inst]", "[system](#", "[system]:", "[system message]", "[system prompt]", "[/system]", "[system]"} {
+		if starts(b, m) {
+			return 0.62, len(m)
+		}
+	}
+	return 0, 0
+}
+
+// heading weighs "### System:", "system:" at the start of a line, "--- END OF USER INPUT", {{#system}}.
+func heading(b []byte) (float64, int) {
+	i, marks := 0, 0
+	for i < len(b) && i < 12 && (b[i] == '#' || b[i] == '-' || b[i] == '=' || b[i] == ' ' || b[i] == '{') {
+		if b[i] != ' ' {
+			marks++
+		}
+		i++
+	}
+	if b[0] == '{' && marks < 2 {
+		return 0, 0
+	}
+	for _, m := range [...]string{"system:", "system prompt:", "system message:", "system override", "system instruction:", "system instructions:", "new instructions:", "new instruction:",
+		"instruction:", "instructions:", "system update:", "end of user input", "end user input", "end of prompt", "begin system", "system~", "end of document", "end of context", "system note:"} {
+		if !starts(b[i:], m) {
+			continue
+		}
+		switch {
+		case m == "instruction:" || m == "instructions:":
+			if marks < 3 {
+				return 0, 0
+			}
+			return 0.45, i + len(m)
+		case marks >= 2:
+			return 0.65, i + len(m)
+		case m == "system:":
+			return 0.45, i + len(m)
+		case m[0] == 's' || m[0] == 'n':
+			return 0.55, i + len(m)
+		}
+	}
+	return 0, 0
+}
+
+// index finds a phrase by its first byte.
+func index(b []byte, first byte, s string) int {
+	for i := 0; i+len(s) <= len(b); i++ {
+		if b[i] == first && string(b[i:i+len(s)]) == s {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,162 @@
+package injectionguard
+
+// token is a word of the lexicon in the text. Other words only count.
+type token struct {
+	start, end int32 // in the folded text
+	class      uint64
+	word       int32 // its number among the words
+	sentence   int32
+	quoted     bool
+}
+
+func (t *token) is(class uint64) bool { return t.class&class != 0 }
+
+// maxSpelled is the longest run that is searched for words written together or letter by letter, in letters.
+const maxSpelled = 160
+
+// tokenize finds the words of the lexicon.
+func (a *analysis) tokenize() {
+	b := a.folded.b
+	sentence, quoted := int32(0), false
+	var buf [maxWord]byte
+	for i := 0; i < len(b); {
+		c := b[i]
+		switch {
+		case c >= 0xe3 && c <= 0xed && i+3 <= len(b):
+			i += a.ideograph(i, sentence, quoted)
+			continue
+		case !wordAt(b, i):
+			switch c {
+			case '\n':
+				sentence++
+				quoted = false
+			case '.', '!', '?', ';':
+				if i+1 >= len(b) || b[i+1] <= ' ' {
+					sentence++
+				}
+			case '"', '`':
+				quoted = !quoted
+			case '\'':
+				if open := i == 0 || !wordAt(b, i-1); open || i+1 == len(b) || !wordAt(b, i+1) {
+					quoted = open && i+1 < len(b) && wordAt(b, i+1)
+				}
+			}
+			i++
+			continue
+		}
+		j := i
+		for j < len(b) && wordAt(b, j) || j+1 < len(b) && b[j] == '\'' && j > i && wordAt(b, j+1) {
+			j++
+		}
+		if j-i == 1 {
+			if end := spelledEnd(b, i); end > 0 {
+				a.spelled(i, end, sentence, quoted)
+				i = end
+				continue
+			}
+		}
+		a.words++
+		if j-i <= maxWord+4 {
+			k := key(buf[:0], b[i:j])
+			if len(k) > 0 && lengths[k[0]]&(1<<len(k)) != 0 {
+				a.push(i, j, classes[string(k)], sentence, quoted)
+			}
+		}
+		if j-i >= 15 && j-i <= maxSpelled {
+			a.spelled(i, j, sentence, quoted)
+		}
+		i = j
+	}
+}
+
+func (a *analysis) push(i, j int, class uint64, sentence int32, quoted bool) {
+	if class == 0 {
+		return
+	}
+	if class&discourse != 0 {
+		a.meta++
+	}
+	if class&rot13 != 0 {
+		a.rotated++
+	}
+	if class&backwards != 0 {
+		a.reversed++
+	}
+	a.tokens = append(a.tokens, token{int32(i), int32(j), class, int32(a.words), sentence, quoted})
+}
+
+// wordAt says whether byte i is part of a word. Signs that stand for letters are so between letters only.
+func wordAt(b []byte, i int) bool {
+	switch c := b[i]; {
+	case c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c >= 0x80 && c != 0xe2:
+		return true
+	case c == '@' || c == '$' || c == '!' || c == '|':
+		return i+1 < len(b) && (b[i+1] >= 'a' && b[i+1] <= 'z' || b[i+1] >= '0' && b[i+1] <= '9')
+	}
+	return false
+}
+
+// ideograph looks for a word at a character of three bytes, and returns how many bytes it was.
+func (a *analysis) ideograph(i int, sentence int32, quoted bool) int {
+	b := a.folded.b
+	a.words++
+	for _, e := range ideographsBy[[2]byte{b[i], b[i+1]}] {
+		if len(b)-i >= len(e.word) && string(b[i:i+len(e.word)]) == e.word {
+			a.push(i, i+len(e.word), e.class, sentence, quoted)
+			return len(e.word)
+		}
+	}
+	return 3
+}
+
+// spelledEnd returns where a run of single letters with separators between them ends, 0 if there is none of five.
+func spelledEnd(b []byte, i int) int {
+	letters, end := 0, 0
+	for letters < maxSpelled && i < len(b) && wordAt(b, i) && (i+1 == len(b) || !wordAt(b, i+1)) {
+		letters++
+		i++
+		end = i
+		gap := i
+		for i < len(b) && i-gap < 3 && (b[i] == ' ' || b[i] == '-' || b[i] == '.' || b[i] == '_' || b[i] == '*' || b[i] == '/') {
+			i++
+		}
+		if i == gap {
+			break
+		}
+	}
+	if letters < 5 {
+		return 0
+	}
+	return end
+}
+
+// spelled finds words of four letters and more, and short ones after them, in letters that stand together or apart.
+func (a *analysis) spelled(i, j int, sentence int32, quoted bool) {
+	b := a.folded.b
+	var letters [maxSpelled]byte
+	var at [maxSpelled]int
+	n := 0
+	for ; i < j && n < maxSpelled; i++ {
+		if k := leet[b[i]]; k != 0 && wordAt(b, i) {
+			letters[n], at[n] = k, i
+			n++
+		}
+	}
+	after := false
+	for k := 0; k < n; {
+		found := 0
+		for size := min(n-k, maxWord); size >= 3 && (size > 3 || after); size-- {
+			if lengths[letters[k]]&(1<<size) == 0 {
+				continue
+			}
+			if class := classes[string(letters[k:k+size])]; class != 0 {
+				a.words++
+				a.push(at[k], at[k+size-1]+1, class, sentence, quoted)
+				found = size
+				break
+			}
+		}
+		after = found > 0
+		k += max(found, 1)
+	}
+}
