@@ -78,7 +78,7 @@ func newRoot() *cobra.Command {
 
 // verbs lists the commands in the order of the help text.
 func verbs() []*cobra.Command {
-	return []*cobra.Command{newPluginCommand(), newChunkCommand()}
+	return []*cobra.Command{newPluginCommand(), newChunkCommand(), newGuardCommand()}
 }
 
 // markUsageErrors makes flag and argument mistakes of every command exit with 2.
