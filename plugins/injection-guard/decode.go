@@ -98,9 +98,28 @@ func printable(b []byte) bool {
 	return letters*2 >= len(b)
 }
 
-func base64Byte(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == '-' || c == '_'
-}
+// Kinds of bytes of encodings.
+const (
+	base64Kind = 1 << iota
+	hexKind
+)
+
+var encoding = func() (t [256]uint8) {
+	for c := range 256 {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '+', c == '/', c == '-', c == '_':
+			t[c] = base64Kind
+		}
+		if hexValue(byte(c)) >= 0 {
+			t[c] |= hexKind
+		}
+	}
+	return
+}()
+
+func base64Byte(c byte) bool { return encoding[c]&base64Kind != 0 }
+
+func isHex(c byte) bool { return encoding[c]&hexKind != 0 }
 
 // fromBase64 decodes the standard and the URL alphabet, without padding. It cuts a part that is too long.
 func fromBase64(s string) ([]byte, bool) {
@@ -157,7 +176,7 @@ func spacedHex(t string) (out []byte, start, end int) {
 	last := 0
 	for i := 0; i < len(t); {
 		c := t[i]
-		pair := i+1 < len(t) && hexValue(c) >= 0 && hexValue(t[i+1]) >= 0 && (i == 0 || hexValue(t[i-1]) < 0) && (i+2 >= len(t) || hexValue(t[i+2]) < 0)
+		pair := isHex(c) && i+1 < len(t) && isHex(t[i+1]) && (i == 0 || !isHex(t[i-1])) && (i+2 >= len(t) || !isHex(t[i+2]))
 		switch {
 		case pair && len(run) < maxDecoded:
 			if len(run) == 0 {
@@ -170,7 +189,9 @@ func spacedHex(t string) (out []byte, start, end int) {
 			gap++
 			i++
 		default:
-			flush(last)
+			if len(run) > 0 {
+				flush(last)
+			}
 			gap = 0
 			i++
 		}

@@ -6,7 +6,8 @@ import (
 )
 
 // folded is a text in lower case without disguise: accents, wide and look-alike letters are plain ones, what cannot be
-// seen is gone, HTML character references are resolved. pos has the offset in the original of each byte, and of the end.
+// seen is gone, HTML character references are resolved. pos has the offset in the original of each byte, and of the end;
+// it is nil where they are equal, as for most ASCII.
 type folded struct {
 	b    []byte
 	pos  []int32
@@ -15,6 +16,9 @@ type folded struct {
 
 // span returns the range of the original text for a range of the folded one that is not empty.
 func (f *folded) span(i, j int) (start, end int) {
+	if f.pos == nil {
+		return i, j
+	}
 	start = int(f.pos[i])
 	last := int(f.pos[j-1])
 	for end = j; end < len(f.b) && int(f.pos[end]) == last; end++ {
@@ -38,19 +42,45 @@ func (f *folded) size(at int) int {
 	return n
 }
 
+// lower folds what is always one character of ASCII; 0 for what needs a closer look.
+var lower = func() (t [256]byte) {
+	for c := byte(1); c < utf8.RuneSelf; c++ {
+		switch {
+		case c >= 'A' && c <= 'Z':
+			t[c] = c | 0x20
+		case c == '\t', c == '\r':
+			t[c] = ' '
+		case c != '&':
+			t[c] = c
+		}
+	}
+	return
+}()
+
 func (f *folded) fold(text string) {
 	f.text = text
-	f.b = make([]byte, 0, len(text)+8)
-	f.pos = make([]int32, 0, len(text)+9)
-	for i := 0; i < len(text); {
+	f.b = make([]byte, len(text), len(text)+8)
+	plain := 0
+	for plain < len(text) {
+		c := lower[text[plain]]
+		if c == 0 {
+			break
+		}
+		f.b[plain] = c
+		plain++
+	}
+	if plain == len(text) {
+		return
+	}
+	f.b = f.b[:plain]
+	f.pos = make([]int32, plain, len(text)+9)
+	for i := range f.pos {
+		f.pos[i] = int32(i)
+	}
+	for i := plain; i < len(text); {
 		c, at := text[i], int32(i)
-		if c < utf8.RuneSelf && c != '&' {
-			if c >= 'A' && c <= 'Z' {
-				c |= 0x20
-			} else if c == '\t' || c == '\r' {
-				c = ' '
-			}
-			f.b, f.pos = append(f.b, c), append(f.pos, at)
+		if l := lower[c]; l != 0 {
+			f.b, f.pos = append(f.b, l), append(f.pos, at)
 			i++
 			continue
 		}

@@ -146,6 +146,40 @@ var classes = func() map[string]uint64 {
 	return m
 }()
 
+// slots is a hash table over classes: a map of Go's takes most of the time in a guest.
+var slots = func() (t [4096]slot) {
+	for w, class := range classes {
+		i := hash(w)
+		for ; t[i].word != ""; i = (i + 1) % uint32(len(t)) {
+		}
+		t[i] = slot{w, class}
+	}
+	return
+}()
+
+type slot struct {
+	word  string
+	class uint64
+}
+
+// hash is FNV-1a, cut to the table.
+func hash[T string | []byte](w T) uint32 {
+	h := uint32(2166136261)
+	for i := range len(w) {
+		h = (h ^ uint32(w[i])) * 16777619
+	}
+	return (h ^ h>>16) % 4096
+}
+
+// find returns the classes of a word's key.
+func find(w []byte) uint64 {
+	for i := hash(w); ; i = (i + 1) % uint32(len(slots)) {
+		if s := &slots[i]; s.word == "" || s.word == string(w) {
+			return s.class
+		}
+	}
+}
+
 // lengths has a bit for each length of the lexicon's words, by first byte: most words of a text need no look-up.
 var lengths = func() (t [256]uint32) {
 	for w := range classes {

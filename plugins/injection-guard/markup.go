@@ -1,24 +1,29 @@
 package injectionguard
 
-// phrases weighs set phrases of jailbreaks that are no grammar but names.
-func (a *analysis) phrases() {
-	for _, p := range [...]struct {
-		first  byte
-		phrase string
-		weight float64
-	}{
-		{'d', "do anything now", 0.75}, {'d', "developer mode enabled", 0.62}, {'d', "developer mode output", 0.62}, {'s', "stay in character", 0.3},
-		{'o', "opposite mode", 0.4}, {'n', "never refuse", 0.4}, {'e', "enter jailbreak mode", 0.7}, {'n', "no longer bound", 0.5},
-		{'n', "not bound by", 0.4}, {'b', "broken free", 0.3}, {'g', "grandma exploit", 0.4}, {'s', "start your response with", 0.3},
-		{'s', "start with \"sure", 0.45}, {'a', "absolutely! here", 0.3}, {'h', "hypothetical response", 0.3}, {'w', "without any moral", 0.45},
+type phrase struct {
+	text   string
+	weight float64
+}
+
+// phrases are names and turns of jailbreaks that are no grammar, by their first byte. Each starts a word.
+var phrases = func() (t [256][]phrase) {
+	for _, p := range []phrase{
+		{"do anything now", 0.75}, {"developer mode enabled", 0.62}, {"developer mode output", 0.62}, {"stay in character", 0.3},
+		{"opposite mode", 0.4}, {"never refuse", 0.4}, {"enter jailbreak mode", 0.7}, {"no longer bound", 0.5}, {"not bound by", 0.4},
+		{"broken free", 0.3}, {"grandma exploit", 0.4}, {"start your response with", 0.3}, {"start with \"sure", 0.45},
+		{"absolutely! here", 0.3}, {"hypothetical response", 0.3}, {"without any moral", 0.45},
 	} {
-		if i := index(a.folded.b, p.first, p.phrase); i >= 0 {
-			start, end := a.folded.span(i, i+len(p.phrase))
-			w := p.weight
-			if a.meta > 1 {
-				w *= 0.5
-			}
-			a.addRange("phrase", w, start, end)
+		t[p.text[0]] = append(t[p.text[0]], p)
+	}
+	return
+}()
+
+// phrase notes the phrase that starts with the word at index i.
+func (a *analysis) phrase(i int) {
+	for _, p := range phrases[a.folded.b[i]] {
+		if starts(a.folded.b[i:], p.text) {
+			start, end := a.folded.span(i, i+len(p.text))
+			a.addRange("phrase", p.weight, start, end)
 		}
 	}
 }
@@ -140,14 +145,4 @@ func heading(b []byte) (float64, int) {
 		}
 	}
 	return 0, 0
-}
-
-// index finds a phrase by its first byte.
-func index(b []byte, first byte, s string) int {
-	for i := 0; i+len(s) <= len(b); i++ {
-		if b[i] == first && string(b[i:i+len(s)]) == s {
-			return i
-		}
-	}
-	return -1
 }

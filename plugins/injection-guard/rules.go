@@ -285,7 +285,13 @@ func (a *analysis) persona() {
 		}
 		a.add("persona", a.doubt(w, t), i, max(free, i))
 	}
-	a.phrases()
+	if a.meta > 1 {
+		for i := range a.findings {
+			if f := &a.findings[i]; f.rule == "phrase" {
+				f.weight *= 0.5
+			}
+		}
+	}
 }
 
 // scene says whether the model is cast near token i.

@@ -56,10 +56,11 @@ func (a *analysis) tokenize() {
 			}
 		}
 		a.words++
-		if j-i <= maxWord+4 {
+		a.phrase(i)
+		if j-i <= maxWord+4 && lengths[leet[b[i]]]&(^uint32(0)>>(31-min(j-i, 31))) != 0 {
 			k := key(buf[:0], b[i:j])
 			if len(k) > 0 && lengths[k[0]]&(1<<len(k)) != 0 {
-				a.push(i, j, classes[string(k)], sentence, quoted)
+				a.push(i, j, find(k), sentence, quoted)
 			}
 		}
 		if j-i >= 15 && j-i <= maxSpelled {
@@ -85,15 +86,28 @@ func (a *analysis) push(i, j int, class uint64, sentence int32, quoted bool) {
 	a.tokens = append(a.tokens, token{int32(i), int32(j), class, int32(a.words), sentence, quoted})
 }
 
-// wordAt says whether byte i is part of a word. Signs that stand for letters are so between letters only.
-func wordAt(b []byte, i int) bool {
-	switch c := b[i]; {
-	case c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c >= 0x80 && c != 0xe2:
-		return true
-	case c == '@' || c == '$' || c == '!' || c == '|':
-		return i+1 < len(b) && (b[i+1] >= 'a' && b[i+1] <= 'z' || b[i+1] >= '0' && b[i+1] <= '9')
+// Kinds of bytes of folded text.
+const (
+	wordByte = 1 << iota // part of a word
+	signByte             // part of a word before a letter: p@ss
+)
+
+var kind = func() (t [256]uint8) {
+	for c := range 256 {
+		if c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c >= 0x80 && c != 0xe2 {
+			t[c] = wordByte
+		}
 	}
-	return false
+	for _, c := range "@$!|" {
+		t[c] = signByte
+	}
+	return
+}()
+
+// wordAt says whether byte i is part of a word. Signs that stand for letters are so before letters only.
+func wordAt(b []byte, i int) bool {
+	k := kind[b[i]]
+	return k == wordByte || k == signByte && i+1 < len(b) && b[i+1] < 0x80 && kind[b[i+1]] == wordByte
 }
 
 // ideograph looks for a word at a character of three bytes, and returns how many bytes it was.
@@ -149,7 +163,7 @@ func (a *analysis) spelled(i, j int, sentence int32, quoted bool) {
 			if lengths[letters[k]]&(1<<size) == 0 {
 				continue
 			}
-			if class := classes[string(letters[k:k+size])]; class != 0 {
+			if class := find(letters[k : k+size]); class != 0 {
 				a.words++
 				a.push(at[k], at[k+size-1]+1, class, sentence, quoted)
 				found = size
