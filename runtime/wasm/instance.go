@@ -48,8 +48,8 @@ type snapshot struct {
 
 // newInstance instantiates the module and brings it to the state that calls start from. The first instance runs the
 // module's initialization and, where all state can be restored, leaves a snapshot for the others.
-func (p *Plugin) newInstance(c *code) (inst *instance, err error) {
-	inst = &instance{plugin: p, code: c, exports: make(map[string]api.Function)}
+func (p *Plugin) newInstance(c *code) (made *instance, err error) {
+	inst := &instance{plugin: p, code: c, exports: make(map[string]api.Function)}
 	inst.guest.inst = inst
 	mem, err := newLinearMemory(p.limits.MemoryBytes)
 	if err != nil {
@@ -63,7 +63,7 @@ func (p *Plugin) newInstance(c *code) (inst *instance, err error) {
 		}
 		if err != nil {
 			inst.close()
-			inst = nil
+			made = nil
 		}
 	}()
 
@@ -296,6 +296,10 @@ func (inst *instance) explain(export string, err error) error {
 	case errors.As(err, &typed):
 		e := *typed
 		e.Plugin, e.Export = p.name, export
+		if e.Code == CodeTrap && inst.mem.denied { // mostly the null handle of a refused block
+			e.Code = CodeMemoryLimit
+			e.Message += fmt.Sprintf(" (after it was refused memory: at most %d bytes)", p.limits.MemoryBytes)
+		}
 		return &e
 	}
 	text, trace, _ := strings.Cut(err.Error(), "\nwasm stack trace:\n\t")

@@ -322,5 +322,5 @@ func (f *function) simd() {
 // frameBytes estimates what a frame of the function takes of the engine's stack: parameters, locals, and a share of
 // the intermediate values.
 func (f *function) frameBytes() int64 {
-	return 64 + 8*int64(f.locals) + 2*int64(f.instructions)
+	return 128 + 8*int64(f.locals) + 2*int64(f.instructions)
 }

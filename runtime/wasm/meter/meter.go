@@ -41,7 +41,7 @@ const TickStackOverflow = math.MinInt64
 
 // StackBytes is what the frames of nested calls may take, by the estimate of frameBytes. The engine's own stack grows
 // by doubling and copying, so that what it holds may be a few times as much.
-const StackBytes = 16 << 20
+const StackBytes = 8 << 20
 
 // ErrReserved is wrapped by the error for a module that uses a reserved name.
 var ErrReserved = errors.New("reserved name")
