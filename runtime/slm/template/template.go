@@ -14,6 +14,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ledge-run/ledge/runtime/slm/template/jinja"
 )
@@ -62,6 +64,7 @@ type Template struct {
 
 var (
 	mentionsTools   = regexp.MustCompile(`\btools\b`)
+	argumentsAsText = regexp.MustCompile(`arguments['"]?\]?\s*(\+|~|-?\}\})`)
 	argumentsAsDict = regexp.MustCompile(`arguments['"]?\]?\s*(\)\s*)?(\|\s*(tojson|items|dictsort)|\.items\b|is\s+(not\s+)?(mapping|string))`)
 )
 
@@ -75,8 +78,9 @@ func Parse(src string, o Options) (*Template, error) {
 		opts:     o,
 		compiled: c,
 		tools:    mentionsTools.MatchString(src),
-		// Templates disagree on whether arguments are text or a value; they show it in what they do with them.
-		argsAsText: !argumentsAsDict.MatchString(src),
+		// Templates disagree on whether a call's arguments are a value, as in transformers' documentation, or
+		// text, as in OpenAI's. One that writes them out as they are means text.
+		argsAsText: argumentsAsText.MatchString(src) && !argumentsAsDict.MatchString(src),
 	}, nil
 }
 
@@ -210,5 +214,6 @@ func plainLabel(role string) string {
 	case "system", "developer", "":
 		return ""
 	}
-	return strings.ToUpper(role[:1]) + role[1:]
+	r, n := utf8.DecodeRuneInString(role)
+	return string(unicode.ToUpper(r)) + role[n:]
 }

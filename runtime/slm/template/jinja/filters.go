@@ -108,6 +108,24 @@ func (r *run) attribute(v any, path any) any {
 	return v
 }
 
+// attributeOr gives def as soon as a part of the path is missing.
+func (r *run) attributeOr(v, path, def any) any {
+	if s, ok := path.(string); ok {
+		for part := range strings.SplitSeq(s, ".") {
+			if v = r.attribute(v, part); isUndefined(v) {
+				return def
+			}
+		}
+		return v
+	}
+	if v = r.attribute(v, path); isUndefined(v) {
+		return def
+	}
+	return v
+}
+
+func isUndefined(v any) bool { _, ok := v.(undefined); return ok }
+
 func filterJoin(r *run, v any, a *arguments) any {
 	items := r.iterate(v)
 	attr := a.get(1, "attribute", nil)
@@ -218,11 +236,11 @@ func filterMap(r *run, v any, a *arguments) any {
 	if attr, ok := a.kwargs["attribute"]; ok {
 		def, hasDefault := a.kwargs["default"]
 		for i, x := range items {
-			y := r.attribute(x, attr)
-			if _, missing := y.(undefined); missing && hasDefault {
-				y = def
+			if hasDefault {
+				out.items[i] = r.attributeOr(x, attr, def)
+			} else {
+				out.items[i] = r.attribute(x, attr)
 			}
-			out.items[i] = y
 		}
 		return out
 	}

@@ -24,7 +24,7 @@ const (
 	MaxSource  = 512 << 10 // bytes of a template
 	maxNesting = 150       // of expressions, statements and calls
 	maxSteps   = 1 << 20   // nodes evaluated
-	maxBytes   = 64 << 20  // bytes of strings and lists made or searched, in all
+	maxBytes   = 32 << 20  // bytes of strings and lists made or searched, in all
 	maxOutput  = 16 << 20
 )
 

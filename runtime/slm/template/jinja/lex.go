@@ -168,7 +168,7 @@ func (l *lexer) raw() bool {
 		return false
 	}
 	line := l.line
-	l.closeTag(n, sign, true)
+	l.closeTag(n, sign, false)
 	for i := l.at; i < len(l.src); i++ {
 		j := strings.Index(l.src[i:], "{%")
 		if j < 0 {

@@ -96,6 +96,18 @@ func find(index func(s, sub string) int) methodFunc {
 	})
 }
 
+// found is find where not finding is an error.
+func found(index func(s, sub string) int) methodFunc {
+	f := find(index)
+	return func(r *run, recv any, a *arguments) any {
+		i := f(r, recv, a)
+		if i == int64(-1) {
+			fail("template: substring not found")
+		}
+		return i
+	}
+}
+
 var stringMethods = map[string]methodFunc{
 	"strip":      trimmer(true, true),
 	"lstrip":     trimmer(true, false),
@@ -104,6 +116,8 @@ var stringMethods = map[string]methodFunc{
 	"endswith":   affix(strings.HasSuffix),
 	"find":       find(strings.Index),
 	"rfind":      find(strings.LastIndex),
+	"index":      found(strings.Index),
+	"rindex":     found(strings.LastIndex),
 	"isdigit":    onRunes(unicode.IsDigit),
 	"isalpha":    onRunes(unicode.IsLetter),
 	"isspace":    onRunes(unicode.IsSpace),

@@ -17,12 +17,7 @@ func filterToJSON(r *run, v any, a *arguments) any {
 	default:
 		w.indent = strings.Repeat(" ", int(max(0, min(integer(in), 64))))
 	}
-	// Jinja's own filter has indent as its first argument.
-	if n, ok := a.get(0, "ensure_ascii", nil).(int64); ok {
-		w.indent = strings.Repeat(" ", int(max(0, min(n, 64))))
-	} else if truth(a.get(0, "ensure_ascii", false)) {
-		w.ascii = true
-	}
+	w.ascii = truth(a.get(0, "ensure_ascii", false))
 	w.lines = w.indent != ""
 	if w.lines {
 		w.item = ","
