@@ -150,7 +150,7 @@ func replaceInvalid(text string) string {
 // word is scratch space, reused from word to word.
 type word struct {
 	symbols []symbol
-	work    candidates
+	work    queue
 	key     []byte
 }
 
@@ -202,7 +202,7 @@ func (b *bpe) mergeSmall(symbols []symbol) {
 
 func (b *bpe) mergeLarge(w *word) {
 	symbols := w.symbols
-	w.work = w.work[:0]
+	w.work.reset()
 	add := func(left, right int32) {
 		if left < 0 || right < 0 {
 			return
@@ -217,8 +217,7 @@ func (b *bpe) mergeLarge(w *word) {
 	for i := 1; i < len(symbols); i++ {
 		add(int32(i-1), int32(i))
 	}
-	for len(w.work) > 0 {
-		c := w.work.pop()
+	for c, ok := w.work.pop(); ok; c, ok = w.work.pop() {
 		l, r := &symbols[c.left], &symbols[c.right]
 		// Neighbours only grow, so an unchanged size means an unchanged pair.
 		if l.n == 0 || r.n == 0 || l.n+r.n != c.size {

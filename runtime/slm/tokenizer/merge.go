@@ -1,5 +1,7 @@
 package tokenizer
 
+import "slices"
+
 // symbol is a stretch of text in a doubly linked list; merging joins it with its right neighbour.
 type symbol struct {
 	prev, next int32 // -1 at the ends
@@ -66,6 +68,43 @@ func (h *candidates) pop() candidate {
 	}
 	s[i] = last
 	return top
+}
+
+// queue hands out candidates in order. It is a sorted run with a heap beside it for what arrives later; when
+// the run is used up, the heap is sorted into the next. On long words most candidates arrive in order, where
+// sorting is linear and taking from the run is one step, against a walk through all of a large heap.
+type queue struct {
+	run  []candidate
+	at   int // run[:at] has been handed out
+	heap candidates
+}
+
+func (q *queue) reset() { q.run, q.at, q.heap = q.run[:0], 0, q.heap[:0] }
+
+func (q *queue) push(c candidate) { q.heap.push(c) }
+
+func (q *queue) pop() (candidate, bool) {
+	const enough = 64 // a small heap is quick as it is
+	if q.at == len(q.run) && len(q.heap) > enough {
+		q.run, q.heap, q.at = []candidate(q.heap), candidates(q.run[:0]), 0
+		slices.SortFunc(q.run, func(a, b candidate) int {
+			switch {
+			case a.before(b):
+				return -1
+			case b.before(a):
+				return 1
+			}
+			return 0
+		})
+	}
+	switch {
+	case q.at < len(q.run) && (len(q.heap) == 0 || !q.heap[0].before(q.run[q.at])):
+		q.at++
+		return q.run[q.at-1], true
+	case len(q.heap) > 0:
+		return q.heap.pop(), true
+	}
+	return candidate{}, false
 }
 
 // join merges the right neighbour of symbols[left] into it.

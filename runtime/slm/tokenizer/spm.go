@@ -53,7 +53,7 @@ func (s *spm) encode(dst []int32, text string, first bool) []int32 {
 	}
 	text = strings.ReplaceAll(text, " ", escapedSpace)
 	symbols := splitCharacters(text)
-	work := make(candidates, 0, len(symbols))
+	var work queue
 	add := func(left, right int32) {
 		if left < 0 || right < 0 {
 			return
@@ -69,8 +69,7 @@ func (s *spm) encode(dst []int32, text string, first bool) []int32 {
 	for i := 1; i < len(symbols); i++ {
 		add(int32(i-1), int32(i))
 	}
-	for len(work) > 0 {
-		c := work.pop()
+	for c, ok := work.pop(); ok; c, ok = work.pop() {
 		l, r := &symbols[c.left], &symbols[c.right]
 		if l.n == 0 || r.n == 0 || l.n+r.n != c.size {
 			continue
