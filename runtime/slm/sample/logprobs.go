@@ -29,28 +29,10 @@ func LogProbs(logits []float32, id int32, top int) (float64, []TokenLogprob) {
 		return p, nil
 	}
 	top = min(top, len(logits))
-	// A small heap with the worst of the kept on top.
-	kept := make([]candidate, 0, min(top, 1024))
-	for i, l := range logits {
-		if !(l > float32(math.Inf(-1))) {
-			continue
-		}
-		c := candidate{-int32(i), -float64(l)} // negated, so that better() puts the worst first
-		if len(kept) < top {
-			kept = append(kept, c)
-			if len(kept) == top {
-				heapify(kept)
-			}
-		} else if better(kept[0], c) {
-			kept[0] = c
-			siftDown(kept, 0)
-		}
-	}
-	heapify(kept)
-	kept = takeTop(kept, len(kept))
-	out := make([]TokenLogprob, 0, len(kept))
-	for i := len(kept) - 1; i >= 0; i-- {
-		out = append(out, TokenLogprob{-kept[i].id, of(-kept[i].id)})
+	kept := selectTop(make([]candidate, 0, min(top, 1024)), logits, top)
+	out := make([]TokenLogprob, len(kept))
+	for i, c := range kept {
+		out[i] = TokenLogprob{c.id, of(c.id)}
 	}
 	for len(out) > 0 && out[len(out)-1].Logprob == NoLogprob {
 		out = out[:len(out)-1]
@@ -67,7 +49,7 @@ func logSumExp(logits []float32, top float64) float64 {
 			d = 0
 		}
 		if d > -700 { // NaN fails
-			sum += math.Exp(d)
+			sum += exp(d)
 		}
 	}
 	return math.Log(sum)

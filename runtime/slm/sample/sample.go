@@ -22,7 +22,7 @@ type Params struct {
 	MinP float64
 	// TopK keeps the K most probable tokens; 0 keeps all.
 	TopK int
-	// Seed of the random stream. Equal seeds, parameters and logits give equal tokens, on every platform.
+	// Seed of the random stream. Equal seeds, parameters and logits give equal tokens.
 	Seed uint64
 	// RepeatPenalty in (0, 10] divides positive and multiplies negative logits of accepted tokens; 0 and 1 do
 	// nothing (Keskar et al. 2019).
@@ -178,24 +178,37 @@ func argmax(logits []float32) int32 {
 	return at
 }
 
-// weigh fills s.cand with exp((logit-max)/T). Tokens below e^-60 of the best one cannot matter and are left
-// out, as are those that min-p drops.
+// weigh fills s.cand with exp((logit-max)/T): with top-k the k best, best first, else all in the order of their
+// ids. Tokens below e^-60 of the best one cannot matter and are left out, as are those that min-p drops.
 func (s *Sampler) weigh(logits []float32, top float64) {
-	if cap(s.cand) < len(logits) {
-		s.cand = make([]candidate, 0, len(logits))
+	floor := max(exp(-60), s.p.MinP)
+	k := len(logits)
+	if s.p.TopK > 0 {
+		k = min(k, s.p.TopK)
+	}
+	if cap(s.cand) < k {
+		s.cand = make([]candidate, 0, k)
 	}
 	s.cand = s.cand[:0]
-	floor := math.Exp(-60)
-	if s.p.MinP > floor {
-		floor = s.p.MinP
+	if k < len(logits) {
+		s.cand = selectTop(s.cand, logits, k)
+		n := 0
+		for _, c := range s.cand {
+			if c.p = exp((c.p - top) / s.p.Temperature); c.p >= floor {
+				s.cand[n] = c
+				n++
+			}
+		}
+		s.cand = s.cand[:n]
+		return
 	}
-	// The comparison on logits first: exp is dear and few tokens pass. The margin keeps it on the safe side.
+	// The comparison on logits first: exp is dear and few tokens may pass. The margin keeps it on the safe side.
 	cut := top + s.p.Temperature*math.Log(floor) - 1e-4
 	for i, l := range logits {
 		if !(float64(l) >= cut) {
 			continue
 		}
-		if p := math.Exp((float64(l) - top) / s.p.Temperature); p >= floor {
+		if p := exp((float64(l) - top) / s.p.Temperature); p >= floor {
 			s.cand = append(s.cand, candidate{int32(i), p})
 		}
 	}

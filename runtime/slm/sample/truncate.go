@@ -1,41 +1,87 @@
 package sample
 
-// truncate applies top-k, then top-p, to s.cand. (Min-p has been applied while weighing.)
+import "math"
+
+// truncate applies top-p to s.cand, of which top-k and min-p have been applied while weighing.
 func (s *Sampler) truncate() {
-	k := len(s.cand)
-	if s.p.TopK > 0 {
-		k = min(k, s.p.TopK)
-	}
-	topP := s.p.TopP > 0 && s.p.TopP < 1
-	if k == len(s.cand) && !topP {
+	if s.p.TopP <= 0 || s.p.TopP >= 1 {
 		return
 	}
-	if !topP {
-		heapify(s.cand)
-		s.cand = takeTop(s.cand, k)
-		return
-	}
-	// Top-p counts mass among the k kept.
 	mass := 0.0
-	heapify(s.cand)
-	if k < len(s.cand) {
-		s.cand = takeTop(s.cand, k)
-		for _, c := range s.cand {
-			mass += c.p
-		}
-		s.cand = s.cand[:prefix(s.cand, s.p.TopP*mass)]
-		return
-	}
+	var byExponent [128]float64 // mass of the candidates in [2^-i-1, 2^-i); p is in [e^-60, 1]
 	for _, c := range s.cand {
 		mass += c.p
+		byExponent[exponent(c.p)] += c.p
 	}
-	// Take the best from the heap until the mass is there: usually a few of 150 000, so no full sort.
-	want, n := s.p.TopP*mass, 0
-	for sum := 0.0; n < len(s.cand) && sum < want; n++ {
+	want := s.p.TopP * mass
+	if s.p.TopK > 0 && sortedBest(s.cand) {
+		s.cand = s.cand[:prefix(s.cand, want)]
+		return
+	}
+	// Only the magnitudes that it takes to reach the mass are looked at closer: usually a few of 150 000
+	// tokens, so there is no full sort.
+	last := 0
+	for sum := byExponent[0]; sum < want && last < len(byExponent)-1; {
+		last++
+		sum += byExponent[last]
+	}
+	n := 0
+	for _, c := range s.cand {
+		if exponent(c.p) <= last {
+			s.cand[n] = c
+			n++
+		}
+	}
+	s.cand = s.cand[:n]
+	heapify(s.cand)
+	taken := 0
+	for sum := 0.0; taken < n && (sum < want || taken == 0); taken++ {
 		sum += s.cand[0].p
-		popToEnd(s.cand, n)
+		popToEnd(s.cand, taken)
 	}
-	s.cand = reverseTail(s.cand, n)
+	s.cand = reverseTail(s.cand, taken)
+}
+
+func exponent(p float64) int { return min(max(1023-int(math.Float64bits(p)>>52), 0), 127) }
+
+func sortedBest(c []candidate) bool {
+	for i := 1; i < len(c); i++ {
+		if better(c[i], c[i-1]) {
+			return false
+		}
+	}
+	return true
+}
+
+// selectTop appends the k candidates with the highest logits to dst, best first, with the logit for p. NaN and
+// -Inf are no candidates.
+func selectTop(dst []candidate, logits []float32, k int) []candidate {
+	// A heap of the kept with the worst on top. Values are negated, so that better() means worse.
+	least := float32(math.Inf(-1))
+	for i, l := range logits {
+		if !(l > least) {
+			continue
+		}
+		c := candidate{-int32(i), -float64(l)}
+		if len(dst) < k {
+			if dst = append(dst, c); len(dst) < k {
+				continue
+			}
+			heapify(dst)
+		} else {
+			dst[0] = c
+			siftDown(dst, 0)
+		}
+		least = float32(-dst[0].p) // a later token with the same logit has a higher id and loses
+	}
+	if len(dst) < k {
+		heapify(dst)
+	}
+	dst = takeTop(dst, len(dst))
+	for i, j := 0, len(dst)-1; i <= j; i, j = i+1, j-1 {
+		dst[i], dst[j] = candidate{-dst[j].id, -dst[j].p}, candidate{-dst[i].id, -dst[i].p}
+	}
+	return dst
 }
 
 // prefix is how many of the leading candidates it takes to reach want, at least one.
