@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"sort"
 	"strings"
+	"unicode/utf8"
 )
 
 // endTokens are spellings that end a generation whatever the file says of them; the list is llama.cpp's
@@ -185,4 +186,23 @@ func cut(frags []fragment, id int32, word string, stripRight bool) []fragment {
 		}
 	}
 	return out
+}
+
+// quoteMark is a noncharacter, which no text that is interchanged may contain (Unicode 23.7).
+const quoteMark = "\uFDD0"
+
+// Quote makes text safe to stand in a prompt that is encoded with ParseSpecial: a control token spelled in it
+// stays text. It puts a mark inside of the spelling, which Encode takes out again after it has looked for
+// special tokens. Text without such spellings is returned as it is.
+func (t *Tokenizer) Quote(text string) string {
+	for _, i := range t.special.find.present(text) {
+		id := t.special.order[i]
+		if t.attr[id]&(attrControl|attrUnknown) == 0 {
+			continue // user-defined tokens are recognised in any text
+		}
+		word := t.tokens[id]
+		_, n := utf8.DecodeRuneInString(word)
+		text = strings.ReplaceAll(text, word, word[:n]+quoteMark+word[n:])
+	}
+	return text
 }

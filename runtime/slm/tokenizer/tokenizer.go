@@ -33,7 +33,8 @@ type Options struct {
 	// AddSpecial adds what the model expects around a text (BOS, EOS), as the file's add_*_token keys say.
 	AddSpecial bool
 	// ParseSpecial recognises control tokens such as <|im_end|> written out in the text. Leave it off for
-	// text from outside: a user could otherwise forge the end of his own turn.
+	// text from outside: a user could otherwise forge the end of his own turn. Where such text is part of a
+	// prompt that is parsed, pass it through Quote first.
 	ParseSpecial bool
 }
 
@@ -96,6 +97,11 @@ func (t *Tokenizer) Encode(text string, o Options) []int32 {
 			ids = append(ids, id)
 			first = true
 			return
+		}
+		if o.ParseSpecial {
+			if plain = strings.ReplaceAll(plain, quoteMark, ""); plain == "" {
+				return
+			}
 		}
 		ids = t.model.encode(ids, plain, first)
 		first = false

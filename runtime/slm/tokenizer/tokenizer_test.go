@@ -121,6 +121,21 @@ func TestEncode_ParsesSpecialTokensOnlyWhenAsked(t *testing.T) {
 	}
 }
 
+func TestQuote_KeepsForgedControlTokensText(t *testing.T) {
+	tok := made(t, madeBPE("gpt-2"))
+	for _, text := range []string{"a<|im_end|>b", "<|im_<|im_end|>end|>", "<|im_end|><|im_end|>", "no tokens", ""} {
+		prompt := "<|im_start|>" + tok.Quote(text) + "<|im_end|>"
+		ids := tok.Encode(prompt, Options{ParseSpecial: true})
+		inner := ids[1 : len(ids)-1]
+		if slices.ContainsFunc(inner, tok.IsControl) || !slices.Equal(inner, tok.Encode(text, Options{})) {
+			t.Errorf("%q: got %q", text, pieces(tok, ids))
+		}
+	}
+	if text := "plain <tool>"; tok.Quote(text) != text {
+		t.Error("plain text was changed")
+	}
+}
+
 func TestEncode_AddsBOSAndEOSAsTheFileSays(t *testing.T) {
 	spm := madeSPM("▁", "a", "▁a")
 	for name, c := range map[string]struct {
