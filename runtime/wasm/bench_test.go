@@ -2,8 +2,6 @@ package wasm
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -22,14 +20,6 @@ func noop() []byte {
 func BenchmarkCall_NoOp(b *testing.B) { benchCall(b, noop(), "run", "") }
 func BenchmarkCall_Echo64(b *testing.B) {
 	benchCall(b, echo(), "run", "0123456789012345678901234567890123456789012345678901234567890123")
-}
-
-func BenchmarkCall_StandardGo(b *testing.B) {
-	module, err := os.ReadFile(filepath.Join(sdkModules(), "count_vowels_std.wasm"))
-	if err != nil {
-		b.Skip(err)
-	}
-	benchCall(b, module, "count_vowels", "hello world, how are you today")
 }
 
 func benchCall(b *testing.B, module []byte, export, input string) {
