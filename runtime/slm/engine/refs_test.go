@@ -1,0 +1,209 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ledge-run/ledge/runtime/slm/gguf"
+	"github.com/ledge-run/ledge/runtime/slm/kernel"
+	"github.com/ledge-run/ledge/runtime/slm/model"
+	"github.com/ledge-run/ledge/runtime/slm/tokenizer"
+)
+
+// refs is the folder with llama.cpp's results; it is not part of the repository.
+func refs(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("LEDGE_REFS")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "..", "shared", "refs")
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("no reference data: %v; set LEDGE_REFS to its folder", err)
+	}
+	return dir
+}
+
+type reference struct {
+	Prompt       string
+	PromptTokens []int32   `json:"prompt_tokens"`
+	Greedy       []int32   `json:"greedy"`
+	Margin       []float64 `json:"greedy_margin"`
+	KV           string
+	Repack       bool
+	Text         string
+}
+
+func load[T any](t *testing.T, path string, v *T) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func nmse(got []float32, want []byte) float64 {
+	diff, norm := 0.0, 0.0
+	for i, g := range got {
+		w := float64(math.Float32frombits(binary.LittleEndian.Uint32(want[i*4:])))
+		diff += (float64(g) - w) * (float64(g) - w)
+		norm += w * w
+	}
+	return diff / norm
+}
+
+func TestReference_StoriesEqualLlamaCpp(t *testing.T) {
+	dir := filepath.Join(refs(t), "stories260K")
+	for name, tc := range map[string]struct {
+		results []string
+		limit   float64
+	}{
+		"stories260K-f32":           {[]string{"f32.once", "f32.lily", "f32.once.default"}, 1e-9},
+		"stories260K-f16":           {[]string{"f16.once", "f16.lily", "f16.once.default"}, 1e-6},
+		"stories260K-ffn256-Q8_0":   {[]string{"ffn256-Q8_0.once"}, 5e-4},
+		"stories260K-ffn256-Q4_0":   {[]string{"ffn256-Q4_0.once"}, 5e-4},
+		"stories260K-ffn256-Q5_0":   {[]string{"ffn256-Q5_0.once"}, 5e-4},
+		"stories260K-ffn256-Q6_K":   {[]string{"ffn256-Q6_K.once"}, 5e-4},
+		"stories260K-ffn256-Q4_K_M": {[]string{"ffn256-Q4_K_M.once"}, 5e-4},
+	} {
+		for _, threads := range []int{1, 3} {
+			e, err := Open(filepath.Join(dir, name+".gguf"), Options{Threads: threads})
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			for _, result := range tc.results {
+				var ref reference
+				load(t, filepath.Join(dir, result+".json"), &ref)
+				if got := e.Tokenizer().Encode(ref.Prompt, tokenizer.Options{AddSpecial: true}); !equal(got, ref.PromptTokens) {
+					t.Errorf("%s: tokens %v, want %v", result, got, ref.PromptTokens)
+				}
+				logits, err := e.Logits(context.Background(), ref.PromptTokens)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want, err := os.ReadFile(filepath.Join(dir, result+".logits.f32")); err == nil {
+					if n := nmse(logits, want[len(want)-4*len(logits):]); !(n < tc.limit) {
+						t.Errorf("%s: logits differ, NMSE %.2g, limit %.2g", result, n, tc.limit)
+					} else {
+						t.Logf("%s, %d threads: NMSE %.2g", result, threads, n)
+					}
+				}
+				checkGreedy(t, result, e, &ref)
+			}
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// checkGreedy compares the continuation while the reference was certain of it.
+func checkGreedy(t *testing.T, name string, e *Engine, ref *reference) {
+	t.Helper()
+	var ids []int32
+	var text strings.Builder
+	_, err := e.Generate(context.Background(), Request{Prompt: ref.PromptTokens, MaxTokens: len(ref.Greedy)}, func(tok Token) error {
+		if tok.ID >= 0 {
+			ids = append(ids, tok.ID)
+		}
+		text.WriteString(tok.Text)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range ref.Greedy {
+		if i >= len(ids) {
+			if !e.tok.IsEOG(want) {
+				t.Errorf("%s: the answer ends after %d tokens, before %d", name, i, want)
+			}
+			return
+		}
+		if ids[i] != want {
+			if ref.Margin[i] > 0.1 {
+				t.Errorf("%s: token %d is %d, want %d (margin %g)", name, i, ids[i], want, ref.Margin[i])
+			}
+			return
+		}
+	}
+	if len(ids) == len(ref.Greedy) && text.String() != ref.Text {
+		t.Errorf("%s: text %q, want %q", name, text.String(), ref.Text)
+	}
+}
+
+func equal(a, b []int32) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// TestReference_ArchitecturesEqualLlamaCpp runs models without text, one row of logits a prompt token.
+func TestReference_ArchitecturesEqualLlamaCpp(t *testing.T) {
+	dir := filepath.Join(refs(t), "arch")
+	for _, name := range []string{"llama-dense", "qwen2-dense"} {
+		var ref reference
+		load(t, filepath.Join(dir, name+".json"), &ref)
+		want, err := os.ReadFile(filepath.Join(dir, name+".logits.f32"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := gguf.Open(filepath.Join(dir, name+".gguf"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		m, err := model.Load(f, 128)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		pool := kernel.NewPool(2)
+		defer pool.Close()
+		var sc model.Scratch
+		s := m.NewSequence(len(ref.PromptTokens) + len(ref.Greedy))
+		logits, err := m.Forward(context.Background(), pool, &sc, s, ref.PromptTokens, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := len(want) / 4 / m.Vocab
+		got := logits[len(logits)-rows*m.Vocab:]
+		n := nmse(got, want)
+		t.Logf("%s: %d rows, NMSE %.2g", name, rows, n)
+		if !(n < 1e-9) {
+			t.Errorf("%s: logits differ, NMSE %.2g", name, n)
+		}
+		last := logits[len(logits)-m.Vocab:]
+		for i, want := range ref.Greedy {
+			best := int32(0)
+			for id, l := range last {
+				if l > last[best] {
+					best = int32(id)
+				}
+			}
+			if best != want {
+				if ref.Margin[i] > 0.1 {
+					t.Errorf("%s: token %d is %d, want %d", name, i, best, want)
+				}
+				break
+			}
+			if last, err = m.Forward(context.Background(), pool, &sc, s, []int32{best}, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

@@ -1,0 +1,11 @@
+//go:build !unix
+
+package gguf
+
+import "os"
+
+// mapFile reads the file into memory where there is no memory map.
+func mapFile(path string) ([]byte, func() error, error) {
+	b, err := os.ReadFile(path)
+	return b, func() error { return nil }, err
+}

@@ -1,0 +1,93 @@
+// Package kernel holds the arithmetic of the engine on quantized rows: block formats as ggml lays them out, matrix
+// products with activations quantized to each format's partner, the vector operations of a transformer, and the pool of
+// workers that they run on.
+//
+// It knows nothing of models. Start reading at [MatMul].
+//
+// Source of the formats: ggml, ggml-common.h and ggml-quants.c.
+package kernel
+
+import "fmt"
+
+// Type is a tensor's element type, with ggml's numbers.
+type Type uint32
+
+// The types.
+const (
+	F32  Type = 0
+	F16  Type = 1
+	Q4_0 Type = 2
+	Q4_1 Type = 3
+	Q5_0 Type = 6
+	Q5_1 Type = 7
+	Q8_0 Type = 8
+	Q8_1 Type = 9
+	Q2_K Type = 10
+	Q3_K Type = 11
+	Q4_K Type = 12
+	Q5_K Type = 13
+	Q6_K Type = 14
+	Q8_K Type = 15
+	BF16 Type = 30
+)
+
+// format is the shape of a type's blocks.
+type format struct {
+	name         string
+	block, bytes int
+}
+
+var formats = map[Type]format{
+	F32: {"F32", 1, 4}, F16: {"F16", 1, 2}, BF16: {"BF16", 1, 2},
+	Q4_0: {"Q4_0", 32, 18}, Q4_1: {"Q4_1", 32, 20}, Q5_0: {"Q5_0", 32, 22}, Q5_1: {"Q5_1", 32, 24},
+	Q8_0: {"Q8_0", 32, 34}, Q8_1: {"Q8_1", 32, 36},
+	Q2_K: {"Q2_K", 256, 84}, Q3_K: {"Q3_K", 256, 110}, Q4_K: {"Q4_K", 256, 144}, Q5_K: {"Q5_K", 256, 176},
+	Q6_K: {"Q6_K", 256, 210}, Q8_K: {"Q8_K", 256, 292},
+	16: {"IQ2_XXS", 256, 66}, 17: {"IQ2_XS", 256, 74}, 18: {"IQ3_XXS", 256, 98}, 19: {"IQ1_S", 256, 50}, 20: {"IQ4_NL", 32, 18},
+	21: {"IQ3_S", 256, 110}, 22: {"IQ2_S", 256, 82}, 23: {"IQ4_XS", 256, 136}, 24: {"I8", 1, 1}, 25: {"I16", 1, 2}, 26: {"I32", 1, 4},
+	27: {"I64", 1, 8}, 28: {"F64", 1, 8}, 29: {"IQ1_M", 256, 56}, 34: {"TQ1_0", 256, 54}, 35: {"TQ2_0", 256, 66}, 39: {"MXFP4", 32, 17},
+}
+
+func (t Type) String() string {
+	if f, ok := formats[t]; ok {
+		return f.name
+	}
+	return fmt.Sprintf("type %d", uint32(t))
+}
+
+// BlockSize is the number of elements in a block, 0 for a type that is not known.
+func (t Type) BlockSize() int { return formats[t].block }
+
+// BlockBytes is the size of a block, 0 for a type that is not known.
+func (t Type) BlockBytes() int { return formats[t].bytes }
+
+// RowBytes is the size of a row of n elements, 0 if n is no multiple of the block.
+func (t Type) RowBytes(n int) int {
+	f := formats[t]
+	if f.block == 0 || n%f.block != 0 {
+		return 0
+	}
+	return n / f.block * f.bytes
+}
+
+// Supported says whether MatMul and Dequantize take the type.
+func (t Type) Supported() bool {
+	switch t {
+	case F32, F16, BF16, Q8_0, Q4_0, Q5_0, Q4_K, Q6_K:
+		return true
+	}
+	return false
+}
+
+// Matrix is Rows rows of Cols elements, one after the other, in a type's blocks.
+type Matrix struct {
+	Type       Type
+	Rows, Cols int
+	Data       []byte
+}
+
+// Row returns one row.
+func (m *Matrix) Row(i int) []byte {
+	n := m.Type.RowBytes(m.Cols)
+	return m.Data[i*n : (i+1)*n]
+}
