@@ -143,12 +143,7 @@ func (m *localModel) tokens(p *pipeline.Prompt) ([]int32, error) {
 	if err != nil {
 		return nil, openai.Invalid("messages", "invalid_messages", "the model's chat template refuses these messages: %v", err)
 	}
-	ids := t.Encode(rendered, tokenizer.Options{AddSpecial: true, ParseSpecial: true})
-	// Many templates write the first token themselves.
-	if bos, ok := t.BOS(); ok && len(ids) > 1 && ids[0] == bos && ids[1] == bos {
-		ids = ids[1:]
-	}
-	return ids, nil
+	return m.engine.EncodePrompt(rendered, tokenizer.Options{AddSpecial: true, ParseSpecial: true}), nil
 }
 
 // engineError turns what a client can mend into an error it can read.

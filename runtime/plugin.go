@@ -230,7 +230,7 @@ func (r *Runtime) capabilities(p *Plugin, m *manifest.Manifest) ([]wasm.HostFunc
 		}
 		switch asked {
 		case "kv":
-			out = append(out, capability.KV(kvStore{r.store.KV(), p.name})...)
+			out = append(out, capability.KV(kvStore{r.store.KV()})...)
 		default:
 			return nil, fmt.Errorf("the manifest asks for %q, which does not exist; known is kv", asked)
 		}
@@ -335,3 +335,6 @@ func (r *Runtime) Plugins() []*Plugin {
 	}
 	return out
 }
+
+// FromFile says whether the module comes from a file, which may change.
+func (p *Plugin) FromFile() bool { return p.cfg.File != "" }

@@ -3,8 +3,10 @@ package runtime
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/capability"
 	"github.com/ledge-run/ledge/runtime/pipeline"
 	"github.com/ledge-run/ledge/runtime/state"
 )
@@ -44,4 +46,18 @@ func (c cacheStore) Get(ctx context.Context, tenant string, key [32]byte) ([]byt
 
 func (c cacheStore) Put(ctx context.Context, tenant string, key [32]byte, value []byte, ttl time.Duration) error {
 	return c.cache.Put(ctx, tenant, key, value, ttl)
+}
+
+// kvStore is the store's pairs as the capability sees them.
+type kvStore struct{ *state.KV }
+
+func (s kvStore) Set(ctx context.Context, plugin, tenant, key string, value []byte, ttl time.Duration) error {
+	err := s.KV.Set(ctx, plugin, tenant, key, value, ttl)
+	switch {
+	case errors.Is(err, state.ErrQuota):
+		return capability.ErrQuota
+	case errors.Is(err, state.ErrTooLarge):
+		return capability.ErrTooLarge
+	}
+	return err
 }

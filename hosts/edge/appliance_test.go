@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"github.com/ledge-run/ledge/runtime"
 	"github.com/ledge-run/ledge/runtime/config"
 	"github.com/ledge-run/ledge/runtime/pipeline"
+	"github.com/ledge-run/ledge/runtime/slm/slmtest"
 )
 
 // appliance is a whole appliance on real parts: the built-in modules in the sandbox, a model file, a store on disk.
@@ -242,6 +244,20 @@ func loopModule(t *testing.T) string {
 	wasm = append(wasm, 0x0a, 0x0b, 0x01, 0x09, 0x00, 0x03, 0x40, 0x0c, 0x00, 0x0b, 0x41, 0x00, 0x0b)
 	path := filepath.Join(t.TempDir(), "loop.wasm")
 	if err := os.WriteFile(path, wasm, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// tinyModel writes a small random model.
+func tinyModel(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tiny.gguf")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(slmtest.Tiny.Write(f), f.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -17,26 +17,34 @@ func (a *analysis) decode(depth int) {
 	t := a.text
 	attempts := 0
 	for i := 0; i < len(t) && attempts < maxAttempts; {
-		if !base64Byte(t[i]) {
-			i++
+		// No run covers the last byte before i+minEncoded that is of none.
+		if i+minEncoded > len(t) {
+			break
+		}
+		k := i + minEncoded - 1
+		for k >= i && encoding[t[k]]&base64Kind != 0 {
+			k--
+		}
+		if k >= i {
+			i = k + 1
 			continue
 		}
-		j := i
+		j := i + minEncoded
 		for j < len(t) && base64Byte(t[j]) {
 			j++
 		}
-		if j-i >= minEncoded {
-			run := t[i:j]
-			if out, ok := fromHex(run); ok {
-				attempts += a.nested("hex", out, depth, i, j)
-			} else if out, ok := fromBase64(run); ok {
-				attempts += a.nested("base64", out, depth, i, j)
-			}
+		run := t[i:j]
+		if out, ok := fromHex(run); ok {
+			attempts += a.nested("hex", out, depth, i, j)
+		} else if out, ok := fromBase64(run); ok {
+			attempts += a.nested("base64", out, depth, i, j)
 		}
 		i = j
 	}
-	if out, i, j := spacedHex(t); len(out) >= minEncoded/2 {
-		a.nested("hex", out, depth, i, j)
+	if a.pairs >= minEncoded/2 {
+		if out, i, j := spacedHex(t); len(out) >= minEncoded/2 {
+			a.nested("hex", out, depth, i, j)
+		}
 	}
 	if depth > 0 {
 		return

@@ -91,6 +91,7 @@ type analysis struct {
 	tokens   []token
 	words    int
 	meta     int // words of texts about attacks
+	pairs    int // short words that end in two hexadecimal digits
 	rotated  int // words of an attack in rot13
 	reversed int // and spelled backwards
 	findings []finding

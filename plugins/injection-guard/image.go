@@ -1,11 +1,19 @@
 package injectionguard
 
+import "strings"
+
 // images looks for Markdown and HTML images whose address carries data to another host: a client that shows the image
 // sends them. It returns the offset of an image that is not complete at the end of the text, or its length.
 func (a *analysis) images() (open int) {
 	t := a.text
 	open = len(t)
+	if strings.IndexByte(t, '!') < 0 && strings.IndexByte(t, '<') < 0 {
+		return open
+	}
 	for i := 0; i < len(t); i++ {
+		if t[i] != '!' && t[i] != '<' {
+			continue
+		}
 		switch {
 		case t[i] == '!' && i+1 == len(t):
 			return i

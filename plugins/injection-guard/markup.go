@@ -1,5 +1,7 @@
 package injectionguard
 
+import "bytes"
+
 type phrase struct {
 	text   string
 	weight float64
@@ -33,7 +35,17 @@ func (a *analysis) markup() {
 	b := a.folded.b
 	seen := 0
 	talk := a.meta > 0 || a.asks()
+	inside := bytes.IndexByte(b, '<') >= 0 || bytes.IndexByte(b, '[') >= 0 || bytes.IndexByte(b, '#') >= 0 || bytes.IndexByte(b, '{') >= 0
 	for i := 0; i < len(b); i++ {
+		line := i == 0 || b[i-1] == '\n'
+		if !line && !inside { // on to the next line
+			k := bytes.IndexByte(b[i:], '\n')
+			if k < 0 {
+				return
+			}
+			i += k
+			continue
+		}
 		w, size := 0.0, 0
 		switch b[i] {
 		case '<':
@@ -41,7 +53,7 @@ func (a *analysis) markup() {
 		case '[':
 			w, size = square(b[i:])
 		case '#', 's', '-', '=', '{':
-			if i == 0 || b[i-1] == '\n' || b[i] == '{' || b[i] == '#' && b[i-1] == ' ' {
+			if line || b[i] == '{' || b[i] == '#' && b[i-1] == ' ' {
 				w, size = heading(b[i:])
 			}
 		}

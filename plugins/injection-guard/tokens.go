@@ -17,6 +17,7 @@ const maxSpelled = 160
 // tokenize finds the words of the lexicon.
 func (a *analysis) tokenize() {
 	b := a.folded.b
+	a.tokens = make([]token, 0, len(b)/24+8)
 	sentence, quoted := int32(0), false
 	var buf [maxWord]byte
 	for i := 0; i < len(b); {
@@ -44,9 +45,15 @@ func (a *analysis) tokenize() {
 			i++
 			continue
 		}
-		j := i
-		for j < len(b) && wordAt(b, j) || j+1 < len(b) && b[j] == '\'' && j > i && wordAt(b, j+1) {
-			j++
+		j := i + 1
+		for {
+			for j < len(b) && kind[b[j]] == wordByte {
+				j++
+			}
+			if j+1 >= len(b) || b[j] != '\'' && kind[b[j]] != signByte || !wordAt(b, j+1) {
+				break
+			}
+			j++ // inside a word: don't, pr@mpt
 		}
 		if j-i == 1 {
 			if end := spelledEnd(b, i); end > 0 {
@@ -56,7 +63,12 @@ func (a *analysis) tokenize() {
 			}
 		}
 		a.words++
-		a.phrase(i)
+		if len(phrases[b[i]]) > 0 {
+			a.phrase(i)
+		}
+		if size := j - i; size >= 2 && size <= 4 && isHex(b[j-1]) && isHex(b[j-2]) {
+			a.pairs++
+		}
 		if j-i <= maxWord+4 && lengths[leet[b[i]]]&(^uint32(0)>>(31-min(j-i, 31))) != 0 {
 			k := key(buf[:0], b[i:j])
 			if len(k) > 0 && lengths[k[0]]&(1<<len(k)) != 0 {

@@ -98,20 +98,21 @@ func scan(text string, final, stream bool) (found []match, decided int) {
 // run visits every place where an entity may start.
 func (s *scanner) run() {
 	b := s.b
-	inWord := false
-	for i := 0; i < len(b); i++ {
+	next := 0
+	for i := 0; i < len(b); i = next {
+		next = i + 1
 		c := b[i]
 		k := class[c]
 		if k&isWord != 0 {
-			if inWord {
-				continue
+			all := k
+			for next < len(b) && class[b[next]]&isWord != 0 {
+				all |= class[b[next]]
+				next++
 			}
-			inWord = true
-			if k&(isDigit|isLetter) == 0 {
+			if k&(isDigit|isLetter) == 0 || all&isDigit == 0 && s.plain(i, next) {
 				continue
 			}
 		} else {
-			inWord = false
 			switch c {
 			case '@', '+', '(':
 			case ':':
@@ -143,6 +144,23 @@ func (s *scanner) run() {
 			s.open = min(s.open, start)
 		}
 	}
+}
+
+// plain says whether nothing can start with the word [i, j), which has no digit. It spares most words of prose a closer
+// look; what it lets through may still be nothing.
+func (s *scanner) plain(i, j int) bool {
+	if j >= len(s.b) {
+		return false
+	}
+	switch s.b[j] {
+	case ':':
+		return j-i > 4
+	case '-', ' ':
+		return j-i > 2
+	case '.':
+		return j-i != 4
+	}
+	return true
 }
 
 // at returns the byte at index i, which is at or after the place looked at.

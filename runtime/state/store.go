@@ -231,7 +231,13 @@ func (s *Store) account() error {
 // badgerLog passes Badger's own log on, as detail.
 type badgerLog struct{ log *slog.Logger }
 
-func (b badgerLog) Errorf(f string, a ...any)   { b.log.Warn("badger: " + strings.TrimSpace(fmt.Sprintf(f, a...))) }
-func (b badgerLog) Warningf(f string, a ...any) { b.log.Debug("badger: " + strings.TrimSpace(fmt.Sprintf(f, a...))) }
-func (b badgerLog) Infof(f string, a ...any)    { b.log.Debug("badger: " + strings.TrimSpace(fmt.Sprintf(f, a...))) }
-func (b badgerLog) Debugf(string, ...any)       {}
+func (b badgerLog) Errorf(f string, a ...any) {
+	b.log.Warn("badger: " + strings.TrimSpace(fmt.Sprintf(f, a...)))
+}
+func (b badgerLog) Warningf(f string, a ...any) {
+	b.log.Debug("badger: " + strings.TrimSpace(fmt.Sprintf(f, a...)))
+}
+func (b badgerLog) Infof(f string, a ...any) {
+	b.log.Debug("badger: " + strings.TrimSpace(fmt.Sprintf(f, a...)))
+}
+func (b badgerLog) Debugf(string, ...any) {}
