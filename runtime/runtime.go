@@ -86,10 +86,27 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	if err = r.buildRoutes(ctx); err != nil {
 		return nil, err
 	}
+	r.rest()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
 	r.tasks.Go(func() { r.watch(background) })
 	return r, nil
+}
+
+// restTime is how long plugins that were called while routes were built may take to come to rest.
+const restTime = 50 * time.Millisecond
+
+// rest gives back what building the routes made resident: an appliance that was asked nothing should hold little.
+func (r *Runtime) rest() {
+	for end := time.Now().Add(restTime); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		all := true
+		for _, p := range r.plugins {
+			all = p.current.Load().plugin.Rest() && all
+		}
+		if all {
+			return
+		}
+	}
 }
 
 // Close stops background work, waits for plugins and the model to come to rest, and closes the state.

@@ -248,3 +248,18 @@ func (p *Plugin) sweep(now int64) time.Duration {
 	p.dropCodeLocked()
 	return 0
 }
+
+// Rest gives back what the plugin holds in memory, if no call is in work; the next call takes it up again. It says
+// whether nothing is held any more.
+func (p *Plugin) Rest() bool {
+	p.codeMu.Lock()
+	defer p.codeMu.Unlock()
+	if live, _ := p.pool.shrink(nanotime(), 0); live > 0 {
+		return false
+	}
+	if p.host.cache == nil {
+		return p.code == nil // dropped code would have to be compiled again
+	}
+	p.dropCodeLocked()
+	return true
+}
