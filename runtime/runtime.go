@@ -134,11 +134,6 @@ func (r *Runtime) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Identity is who asks, as the host established it; nothing in a request can change it.
-type Identity struct {
-	Tenant string
-}
-
 // Chat answers a chat request. Events go to emit in order, from the calling goroutine; when emit fails or ctx ends, the
 // generation stops within one token. The error is an *openai.Error or the context's or emit's own.
 func (r *Runtime) Chat(ctx context.Context, id string, who Identity, req *openai.ChatRequest, emit func(pipeline.Event) error) error {
@@ -172,11 +167,11 @@ func (r *Runtime) reject(id string, who Identity, endpoint, model string, stream
 func (r *Runtime) run(ctx context.Context, req *pipeline.Request, name string, emit func(pipeline.Event) error) error {
 	route, model, err := r.resolve(name)
 	if err != nil {
-		return r.reject(req.ID, Identity{req.Tenant}, req.Endpoint, name, req.Stream, err)
+		return r.reject(req.ID, Identity{Tenant: req.Tenant}, req.Endpoint, name, req.Stream, err)
 	}
 	release, err := r.admit.enter(ctx)
 	if err != nil {
-		return r.reject(req.ID, Identity{req.Tenant}, req.Endpoint, name, req.Stream, err)
+		return r.reject(req.ID, Identity{Tenant: req.Tenant}, req.Endpoint, name, req.Stream, err)
 	}
 	defer release()
 	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Limits.RequestTimeout.D(), errTimeout)
