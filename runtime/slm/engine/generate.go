@@ -16,6 +16,8 @@ type Request struct {
 	Stop        []string // the answer ends before the first of these
 	Logprobs    bool
 	TopLogprobs int // alternatives a token
+	// Constraint restricts the answer to a form; nil: anything goes. The answer ends when the form is complete.
+	Constraint sample.Constraint
 }
 
 // Token is one chosen token, or the rest of the text at the end (ID -1). Text is what may be shown now: whole characters,
@@ -94,13 +96,22 @@ func (e *Engine) Generate(ctx context.Context, r Request, emit func(Token) error
 
 	text := e.tok.NewDecoder()
 	stops := stopper{stops: r.Stop}
+	form := newGuide(r.Constraint, e.tok.Size())
+	defer form.stop()
+	form.prepare()
 	for {
-		id := sampler.Sample(logits)
+		id, err := form.sample(sampler, logits)
+		if err != nil {
+			return res, err
+		}
 		if e.tok.IsEOG(id) {
 			res.FinishReason = FinishStop
 			return res, e.finish(&stops, text.Flush(), emit)
 		}
 		sampler.Accept(id)
+		if err := form.accept(id); err != nil {
+			return res, err
+		}
 		res.CompletionTokens++
 		t := Token{ID: id, Bytes: e.tok.TokenBytes(id)}
 		if r.Logprobs {
@@ -115,9 +126,14 @@ func (e *Engine) Generate(ctx context.Context, r Request, emit func(Token) error
 			res.FinishReason = FinishStop
 			return res, nil
 		}
+		if form.complete() {
+			res.FinishReason = FinishStop
+			return res, e.finish(&stops, text.Flush(), emit)
+		}
 		if res.CompletionTokens == r.MaxTokens {
 			return res, e.finish(&stops, text.Flush(), emit)
 		}
+		form.prepare()
 		if logits, err = e.step(ctx, s, []int32{id}, logits); err != nil {
 			return res, err
 		}
