@@ -59,7 +59,7 @@ func (f *modelFlags) open() (*engine.Engine, error) {
 	if f.threads < 0 || f.threads > 1024 {
 		return nil, usagef("--threads %d is not between 0 and 1024", f.threads)
 	}
-	e, err := engine.Open(f.file, engine.Options{Threads: f.threads, MaxKVBytes: 1 << 40})
+	e, err := engine.Open(f.file, engine.Options{Threads: f.threads, MaxKVBytes: 1 << 40, ExactKV: true})
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", f.file, err)
 	}

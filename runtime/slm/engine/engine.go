@@ -1,8 +1,9 @@
 // Package engine answers prompts from a GGUF file: it puts together the model, its tokenizer and its chat template, and
-// runs several requests at once on one set of workers. Requests take turns step by step, so none waits for a whole
-// other one, and each has its own cache and sampler, so none sees another.
+// runs many requests at once on one set of workers. Each step passes the next token of everyone who decodes and a part
+// of the prompts of those who begin, so that none waits for a whole other one. Each request has its own sequence and
+// sampler; pages of keys and values are shared between requests of one tenant that begin alike, and never across.
 //
-// It knows nothing of HTTP, plugins or storage. Start reading at [Open] and [Engine.Generate].
+// It knows nothing of HTTP, plugins or storage. Start reading at [Open], [Engine.Generate] and scheduler.
 package engine
 
 import (
@@ -11,9 +12,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ledge-run/ledge/runtime/slm/gguf"
 	"github.com/ledge-run/ledge/runtime/slm/kernel"
@@ -26,13 +27,21 @@ import (
 type Options struct {
 	Threads    int   // 0: one a processor
 	MaxContext int   // tokens; 0: what the model was made for, at most DefaultMaxContext
-	MaxKVBytes int64 // for the caches of all requests together; 0: DefaultKVBytes
+	MaxKVBytes int64 // for the pages of all requests and of the prefix cache together; 0: DefaultKVBytes
+	// KVType is the type of keys and values in the cache: F16 (also when zero), Q8_0 or F32. F32 is stored exactly as
+	// computed.
+	KVType   kernel.Type
+	ExactKV  bool // F32, whatever KVType says: its number is the zero value
+	MaxQueue int  // requests that may wait for memory; 0: DefaultQueue; more get a BusyError
+	// NoSpeculation keeps the engine from proposing tokens that it finds in the text so far.
+	NoSpeculation bool
 }
 
 // Defaults of Options. Longer contexts are there for the asking; by default one request must not take the device.
 const (
 	DefaultMaxContext = 8192
 	DefaultKVBytes    = 256 << 20
+	DefaultQueue      = 256
 )
 
 // Engine is one loaded model. It is safe for concurrent use.
@@ -44,9 +53,11 @@ type Engine struct {
 	own      bool // the template comes from the file
 	pool     *kernel.Pool
 	context  int
-	memory   *budget
-	turn     turnstile
-	scratch  model.Scratch // of whoever has the turn
+	kv       *model.KV
+	sched    *scheduler
+	speed    speeds
+	propose  bool
+	adapters adapters
 
 	digest func() (string, error)
 
@@ -75,7 +86,7 @@ type MemoryError struct {
 }
 
 func (e *MemoryError) Error() string {
-	return fmt.Sprintf("a context of %d tokens needs %d bytes of cache, and all requests together may use %d", e.Tokens, e.Want, e.Have)
+	return fmt.Sprintf("a context of %d tokens needs %d bytes of KV cache, and all requests together may use %d; ask for fewer tokens, or raise kv_memory", e.Tokens, e.Want, e.Have)
 }
 
 // Open loads a model file. The weights stay on disk until they are used.
@@ -122,8 +133,24 @@ func Open(path string, o Options) (_ *Engine, err error) {
 	if o.Threads <= 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
-	e.memory = newBudget(o.MaxKVBytes)
+	if o.KVType == 0 && !o.ExactKV {
+		o.KVType = kernel.F16
+	}
+	if o.ExactKV {
+		o.KVType = kernel.F32
+	}
+	if e.kv, err = m.NewKV(o.KVType); err != nil {
+		return nil, err
+	}
+	if o.MaxQueue <= 0 {
+		o.MaxQueue = DefaultQueue
+	}
+	if o.MaxKVBytes < e.kv.PageBytes() {
+		return nil, &MemoryError{Want: e.kv.PageBytes(), Have: o.MaxKVBytes, Tokens: model.PageTokens}
+	}
+	e.propose = !o.NoSpeculation
 	e.pool = kernel.NewPool(o.Threads)
+	e.sched = newScheduler(m, e.pool, e.kv, int(min(o.MaxKVBytes/e.kv.PageBytes(), 1<<30)), o.MaxQueue, &e.speed)
 	e.digest = sync.OnceValues(func() (string, error) {
 		sum := sha256.Sum256(f.Bytes())
 		return "sha256:" + hex.EncodeToString(sum[:]), nil
@@ -141,8 +168,9 @@ func (e *Engine) Close() error {
 	e.closed = true
 	e.mu.Unlock()
 	e.running.Wait()
+	e.sched.close()
 	e.pool.Close()
-	return e.file.Close()
+	return errors.Join(e.adapters.close(), e.file.Close())
 }
 
 // enter counts a use of the engine; the function returned ends it.
@@ -178,7 +206,7 @@ type Info struct {
 func (e *Engine) Info() Info {
 	name, _ := e.file.String("general.name")
 	i := Info{Name: name, Architecture: e.model.Architecture, FileBytes: e.file.Size(), Layers: e.model.Layers, Embedding: e.model.Dim,
-		ContextTokens: e.context, TrainedTokens: e.model.Context, Vocabulary: e.model.Vocab, CacheBytes: e.model.BytesPerToken(),
+		ContextTokens: e.context, TrainedTokens: e.model.Context, Vocabulary: e.model.Vocab, CacheBytes: e.kv.BytesPerToken(),
 		Types: map[string]int{}, HasTemplate: e.own, Kernels: kernel.Path(), Threads: e.pool.Threads()}
 	for _, t := range e.file.Tensors() {
 		n := int64(1)
@@ -223,49 +251,28 @@ func (e *Engine) Logits(ctx context.Context, tokens []int32) ([]float32, error) 
 		return nil, err
 	}
 	defer leave()
-	s, release, err := e.sequence(ctx, len(tokens))
-	if err != nil {
+	t := &task{space: uniqueSpace(), tokens: tokens, firm: len(tokens), rows: 1, capacity: len(tokens)}
+	if err := e.checkTokens(tokens); err != nil {
 		return nil, err
 	}
-	defer release()
-	return e.prefill(ctx, s, tokens)
+	if err := e.sched.enter(ctx, t); err != nil {
+		return nil, err
+	}
+	defer e.sched.leave(t, false)
+	err = e.sched.pass(ctx, t)
+	return t.logits, err
 }
 
-// sequence makes a cache within the memory budget, waiting for others to end if it must.
-func (e *Engine) sequence(ctx context.Context, tokens int) (*model.Sequence, func(), error) {
-	bytes := int64(tokens) * e.model.BytesPerToken()
-	if bytes > e.memory.total || bytes > math.MaxInt/2 {
-		return nil, nil, &MemoryError{bytes, e.memory.total, tokens}
-	}
-	if err := e.memory.take(ctx, bytes); err != nil {
-		return nil, nil, err
-	}
-	return e.model.NewSequence(tokens), func() { e.memory.give(bytes) }, nil
-}
-
-// prefill passes tokens through the model and returns a copy of the logits after the last one.
-func (e *Engine) prefill(ctx context.Context, s *model.Sequence, tokens []int32) ([]float32, error) {
-	var out []float32
-	for len(tokens) > 0 {
-		n := min(len(tokens), model.Chunk)
-		logits, err := e.step(ctx, s, tokens[:n], out)
-		if err != nil {
-			return nil, err
+func (e *Engine) checkTokens(tokens []int32) error {
+	for i, id := range tokens {
+		if id < 0 || int(id) >= e.model.Vocab {
+			return fmt.Errorf("token %d of the prompt is %d, not between 0 and %d", i, id, e.model.Vocab-1)
 		}
-		tokens, out = tokens[n:], logits
 	}
-	return out, nil
+	return nil
 }
 
-// step runs one forward pass when it is this request's turn, and copies the logits into dst.
-func (e *Engine) step(ctx context.Context, s *model.Sequence, tokens []int32, dst []float32) ([]float32, error) {
-	if err := e.turn.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer e.turn.leave()
-	logits, err := e.model.Forward(ctx, e.pool, &e.scratch, s, tokens, false)
-	if err != nil {
-		return nil, err
-	}
-	return append(dst[:0], logits...), nil
-}
+var spaces atomic.Int64
+
+// uniqueSpace is a space of the prefix cache that nobody shares.
+func uniqueSpace() string { return fmt.Sprintf("\x00%d", spaces.Add(1)) }

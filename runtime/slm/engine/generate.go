@@ -2,10 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/slm/sample"
+	"github.com/ledge-run/ledge/runtime/slm/tokenizer"
 )
 
 // Request is one prompt and how to answer it.
@@ -18,6 +21,15 @@ type Request struct {
 	TopLogprobs int // alternatives a token
 	// Constraint restricts the answer to a form; nil: anything goes. The answer ends when the form is complete.
 	Constraint sample.Constraint
+
+	Tenant   string // whose it is: requests of a tenant share prefixes and a fair part of the work
+	Adapter  string // a loaded adapter's name; empty: the model as it is
+	Priority int    // higher ones go first while requests wait; 0 is normal
+	// ContextShift lets an answer go on when the context is full: the first Keep tokens stay, and half of those behind
+	// them are forgotten. Without it the answer ends there, with the reason length.
+	ContextShift bool
+	Keep         int  // 0: the first token
+	NoCache      bool // leave nothing in the prefix cache, and take nothing from it
 }
 
 // Token is one chosen token, or the rest of the text at the end (ID -1). Text is what may be shown now: whole characters,
@@ -41,7 +53,11 @@ type TokenLogprob struct {
 type Result struct {
 	FinishReason     string // stop, length
 	PromptTokens     int
+	ReusedTokens     int // of the prompt, found in the prefix cache
 	CompletionTokens int // the token that ends an answer is not counted
+	Proposed         int // tokens of speculation
+	Accepted         int
+	Shifts           int // times that the context was shortened
 	Prefill, Decode  time.Duration
 }
 
@@ -73,72 +89,207 @@ func (e *Engine) Generate(ctx context.Context, r Request, emit func(Token) error
 	if len(r.Prompt) == 0 || room < 1 {
 		return res, &ContextError{len(r.Prompt), e.context}
 	}
-	if r.MaxTokens <= 0 || r.MaxTokens > room {
+	if err := e.checkTokens(r.Prompt); err != nil {
+		return res, err
+	}
+	if r.MaxTokens <= 0 && !r.ContextShift || r.MaxTokens > room && !r.ContextShift {
 		r.MaxTokens = room
 	}
-	s, release, err := e.sequence(ctx, len(r.Prompt)+r.MaxTokens)
+	t, release, err := e.begin(ctx, &r)
 	if err != nil {
 		return res, err
 	}
-	defer release()
-
-	begin := time.Now()
-	logits, err := e.prefill(ctx, s, r.Prompt)
-	if err != nil {
-		return res, err
-	}
+	defer func() { release(err) }()
+	res.ReusedTokens = t.reused
+	a := answer{e: e, r: &r, t: t, res: &res, sampler: sampler, text: slices.Clone(r.Prompt), decoder: e.tok.NewDecoder(),
+		stops: stopper{stops: r.Stop}, form: newGuide(r.Constraint, e.tok.Size()), emit: emit}
+	defer a.form.stop()
 	for _, id := range r.Prompt {
 		sampler.Accept(id)
 	}
-	res.Prefill = time.Since(begin)
-	begin = time.Now()
-	defer func() { res.Decode = time.Since(begin) }()
+	if e.propose {
+		a.guess = newLookup(&e.speed)
+	}
+	return res, a.run(ctx)
+}
 
-	text := e.tok.NewDecoder()
-	stops := stopper{stops: r.Stop}
-	form := newGuide(r.Constraint, e.tok.Size())
-	defer form.stop()
-	form.prepare()
+// begin has a request admitted; the function returned ends it.
+func (e *Engine) begin(ctx context.Context, r *Request) (*task, func(error), error) {
+	adapter, done, err := e.adapter(r.Adapter)
+	if err != nil {
+		return nil, nil, err
+	}
+	t := &task{tenant: r.Tenant, space: space(r.Tenant, adapter), adapter: adapter, priority: r.Priority, tokens: slices.Clone(r.Prompt),
+		firm: len(r.Prompt), rows: 1, capacity: e.context, spare: r.ContextShift}
+	if !r.ContextShift {
+		t.capacity = len(r.Prompt) + r.MaxTokens
+	}
+	if r.NoCache {
+		t.space = uniqueSpace()
+	}
+	t.deadline, _ = ctx.Deadline()
+	if err := e.sched.enter(ctx, t); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return t, func(err error) {
+		e.sched.leave(t, !r.NoCache && (err == nil || ctx.Err() != nil))
+		done()
+	}, nil
+}
+
+// space names what may share pages: a tenant's requests with the same adapter. The model is the engine's only one.
+func space(tenant string, a *Adapter) string {
+	if a == nil {
+		return tenant + "\x00"
+	}
+	return tenant + "\x00" + a.digest
+}
+
+// answer is a request in work.
+type answer struct {
+	e       *Engine
+	r       *Request
+	t       *task
+	res     *Result
+	sampler *sample.Sampler
+	text    []int32 // prompt and answer, as far as the context goes
+	draft   []int32 // proposed after the text
+	decoder *tokenizer.Decoder
+	stops   stopper
+	form    *guide
+	guess   *lookup // nil: propose nothing
+	emit    func(Token) error
+}
+
+func (a *answer) run(ctx context.Context) error {
+	begin := time.Now()
+	a.form.prepare()
+	if err := a.e.sched.pass(ctx, a.t); err != nil {
+		return err
+	}
+	a.res.Prefill = time.Since(begin)
+	begin = time.Now()
+	defer func() { a.res.Decode = time.Since(begin) }()
 	for {
-		id, err := form.sample(sampler, logits)
-		if err != nil {
-			return res, err
+		base := len(a.text)
+		done, err := a.choose()
+		if done || err != nil {
+			return err
 		}
-		if e.tok.IsEOG(id) {
-			res.FinishReason = FinishStop
-			return res, e.finish(&stops, text.Flush(), emit)
+		// Of what was passed, that stays which was chosen: all proposals that were right.
+		right := len(a.text) - base - 1
+		a.t.seq.Truncate(base + right)
+		if a.guess != nil {
+			a.guess.result(len(a.draft), right)
+			a.res.Proposed, a.res.Accepted = a.res.Proposed+len(a.draft), a.res.Accepted+right
 		}
-		sampler.Accept(id)
-		if err := form.accept(id); err != nil {
-			return res, err
+		if len(a.text) == a.e.context {
+			if !a.r.ContextShift {
+				return a.e.finish(&a.stops, a.decoder.Flush(), a.emit)
+			}
+			a.shift()
 		}
-		res.CompletionTokens++
-		t := Token{ID: id, Bytes: e.tok.TokenBytes(id)}
-		if r.Logprobs {
-			t.Logprob, t.Top = e.logprobs(logits, id, r.TopLogprobs)
-		}
-		var stopped bool
-		t.Text, stopped = stops.push(text.Push(id))
-		if err := emit(t); err != nil {
-			return res, err
-		}
-		if stopped {
-			res.FinishReason = FinishStop
-			return res, nil
-		}
-		if form.complete() {
-			res.FinishReason = FinishStop
-			return res, e.finish(&stops, text.Flush(), emit)
-		}
-		if res.CompletionTokens == r.MaxTokens {
-			return res, e.finish(&stops, text.Flush(), emit)
-		}
-		form.prepare()
-		if logits, err = e.step(ctx, s, []int32{id}, logits); err != nil {
-			return res, err
+		a.proposeNext()
+		a.t.tokens = append(append(a.t.tokens[:0], a.text...), a.draft...)
+		a.t.firm, a.t.rows = len(a.text), 1+len(a.draft)
+		a.form.prepare()
+		if err := a.e.sched.pass(ctx, a.t); err != nil {
+			return err
 		}
 	}
 }
+
+// proposeNext sets the draft.
+func (a *answer) proposeNext() {
+	a.draft = nil
+	if a.guess == nil || a.e.sched.crowded() {
+		return
+	}
+	limit := a.e.context - len(a.text)
+	if a.r.MaxTokens > 0 {
+		limit = min(limit, a.r.MaxTokens-a.res.CompletionTokens-1)
+	}
+	a.draft = a.guess.propose(a.text, min(limit, maxDraft))
+}
+
+// choose samples from each row of logits, the one after the text first, as long as what it chooses is what was proposed.
+// A token is chosen in the same way whether it was proposed or not, so that the answer is the same, token by token, at
+// any temperature: a proposal is accepted with its own probability, which is what rejection sampling does with a
+// proposer that is certain.
+func (a *answer) choose() (done bool, err error) {
+	vocab := a.e.model.Vocab
+	for row := 0; ; row++ {
+		if row > 0 {
+			a.form.prepare()
+		}
+		logits := a.t.logits[row*vocab : (row+1)*vocab]
+		id, err := a.form.sample(a.sampler, logits)
+		if err != nil {
+			return true, err
+		}
+		if id < 0 {
+			return true, errNoChoice
+		}
+		if done, err := a.take(id, logits); done || err != nil {
+			return true, err
+		}
+		if row == len(a.draft) || a.draft[row] != id {
+			return false, nil
+		}
+	}
+}
+
+// take adds a chosen token to the answer and says whether it was the last.
+func (a *answer) take(id int32, logits []float32) (done bool, err error) {
+	if a.e.tok.IsEOG(id) {
+		a.res.FinishReason = FinishStop
+		return true, a.e.finish(&a.stops, a.decoder.Flush(), a.emit)
+	}
+	a.sampler.Accept(id)
+	if err := a.form.accept(id); err != nil {
+		return true, err
+	}
+	a.text = append(a.text, id)
+	a.res.CompletionTokens++
+	t := Token{ID: id, Bytes: a.e.tok.TokenBytes(id)}
+	if a.r.Logprobs {
+		t.Logprob, t.Top = a.e.logprobs(logits, id, a.r.TopLogprobs)
+	}
+	var stopped bool
+	t.Text, stopped = a.stops.push(a.decoder.Push(id))
+	if err := a.emit(t); err != nil {
+		return true, err
+	}
+	if stopped {
+		a.res.FinishReason = FinishStop
+		return true, nil
+	}
+	if a.form.complete() {
+		a.res.FinishReason = FinishStop
+		return true, a.e.finish(&a.stops, a.decoder.Flush(), a.emit)
+	}
+	if a.r.MaxTokens > 0 && a.res.CompletionTokens >= a.r.MaxTokens {
+		return true, a.e.finish(&a.stops, a.decoder.Flush(), a.emit)
+	}
+	return false, nil
+}
+
+// shift forgets half of the text behind what is to be kept. The rest is passed anew at its new positions, so that the
+// answer goes on as if the forgotten part had never been there.
+func (a *answer) shift() {
+	keep := min(max(a.r.Keep, 1), len(a.text)/2)
+	drop := (len(a.text) - keep) / 2
+	a.text = slices.Delete(a.text, keep, keep+drop)
+	a.t.seq.Truncate(keep)
+	a.t.node = nil // what the cache knows is another text
+	a.res.Shifts++
+	if a.guess != nil {
+		a.guess = newLookup(&a.e.speed)
+	}
+}
+
+var errNoChoice = errors.New("the model gives no token to choose: its logits are not numbers, or a bias forbids all")
 
 // finish emits what was held back.
 func (e *Engine) finish(stops *stopper, rest string, emit func(Token) error) error {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/slm/tokenizer"
@@ -26,17 +27,19 @@ func (e *Engine) Measure(ctx context.Context, prompt []int32, n int) (prefill, d
 		return 0, 0, err
 	}
 	defer leave()
-	s, release, err := e.sequence(ctx, len(prompt)+n)
-	if err != nil {
+	t := &task{space: uniqueSpace(), tokens: slices.Clone(prompt), firm: len(prompt), rows: 1, capacity: len(prompt) + n}
+	if err := e.sched.enter(ctx, t); err != nil {
 		return 0, 0, err
 	}
-	defer release()
+	defer e.sched.leave(t, false)
 	begin := time.Now()
-	logits, err := e.prefill(ctx, s, prompt)
+	err = e.sched.pass(ctx, t)
 	prefill = time.Since(begin)
 	begin = time.Now()
 	for i := 0; i < n && err == nil; i++ {
-		logits, err = e.step(ctx, s, []int32{prompt[i%len(prompt)]}, logits)
+		t.tokens = append(t.tokens, prompt[i%len(prompt)])
+		t.firm++
+		err = e.sched.pass(ctx, t)
 	}
 	return prefill, time.Since(begin), err
 }

@@ -75,7 +75,7 @@ func TestReference_StoriesEqualLlamaCpp(t *testing.T) {
 		"stories260K-ffn256-Q4_K_M": {[]string{"ffn256-Q4_K_M.once"}, 5e-4},
 	} {
 		for _, threads := range []int{1, 3} {
-			e, err := Open(filepath.Join(dir, name+".gguf"), Options{Threads: threads})
+			e, err := Open(filepath.Join(dir, name+".gguf"), Options{Threads: threads, ExactKV: true})
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
@@ -175,7 +175,11 @@ func TestReference_ArchitecturesEqualLlamaCpp(t *testing.T) {
 		pool := kernel.NewPool(2)
 		defer pool.Close()
 		var sc model.Scratch
-		s := m.NewSequence(len(ref.PromptTokens) + len(ref.Greedy))
+		kv, err := m.NewKV(kernel.F32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := kv.NewSequence()
 		logits, err := m.Forward(context.Background(), pool, &sc, s, ref.PromptTokens, true)
 		if err != nil {
 			t.Fatal(err)

@@ -8,41 +8,29 @@ import (
 	"github.com/ledge-run/ledge/runtime/slm/kernel"
 )
 
-// Chunk is the most tokens that one forward pass takes: a long prompt is passed in chunks, so that it can be canceled
-// and others get their turn.
+// MaxRows is the most tokens of all sequences together that one forward pass takes.
+const MaxRows = 512
+
+// Chunk is how many tokens of a prompt are well passed at once: a long prompt is passed in chunks, so that it can be
+// canceled and others go on meanwhile.
 const Chunk = 64
 
-// Sequence is one conversation's key-value cache, sized when it is made. It is not safe for concurrent use.
-type Sequence struct {
-	m        *Model
-	capacity int
-	n        int         // tokens so far
-	keys     [][]float32 // a layer: heads x capacity x head dimension
-	values   [][]float32
+// Input is one sequence's part of a forward pass.
+type Input struct {
+	Seq    *Sequence
+	Tokens []int32 // to append
+	Logits int     // rows of logits wanted: those after the last so many tokens
 }
-
-// BytesPerToken is what a sequence needs for each token of its capacity.
-func (m *Model) BytesPerToken() int64 { return int64(m.Layers) * int64(m.KVHeads*m.HeadDim) * 2 * 4 }
-
-// NewSequence returns an empty cache for capacity tokens.
-func (m *Model) NewSequence(capacity int) *Sequence {
-	s := &Sequence{m: m, capacity: capacity}
-	for range m.Layers {
-		s.keys = append(s.keys, make([]float32, capacity*m.KVHeads*m.HeadDim))
-		s.values = append(s.values, make([]float32, capacity*m.KVHeads*m.HeadDim))
-	}
-	return s
-}
-
-// Len is the number of tokens in the cache.
-func (s *Sequence) Len() int { return s.n }
 
 // Scratch holds the buffers of a forward pass. The zero value is ready; it is not safe for concurrent use.
 type Scratch struct {
 	ws                             kernel.Workspace
 	x, normed, q, k, v, att, h, up []float32
 	logits                         []float32
-	scores                         [][]float32
+	units                          []unit
+	attention                      []attention
+	products                       []kernel.Product
+	low                            []float32 // products with the first matrices of adapters
 	cos, sin                       []float32
 }
 
@@ -54,46 +42,119 @@ func grow(s *[]float32, n int) []float32 {
 	return *s
 }
 
-// Forward appends tokens, at most Chunk of them, to the sequence and returns the logits after the last one. The result
-// is valid until the scratch is used again. With all set, it returns one row of logits a token.
+// Forward passes tokens of one sequence and returns the logits after the last one, or with all set one row of logits a
+// token. The result is valid until the scratch is used again.
 func (m *Model) Forward(ctx context.Context, p *kernel.Pool, sc *Scratch, s *Sequence, tokens []int32, all bool) ([]float32, error) {
-	n := len(tokens)
-	if n == 0 || n > Chunk || s.n+n > s.capacity {
-		return nil, fmt.Errorf("model: %d tokens after %d do not fit a cache of %d", n, s.n, s.capacity)
+	rows := 1
+	if all {
+		rows = len(tokens)
 	}
-	x := grow(&sc.x, n*m.Dim)
-	size := m.embedding.Type.RowBytes(m.Dim)
-	for i, t := range tokens {
-		if t < 0 || int(t) >= m.Vocab {
-			return nil, fmt.Errorf("model: token %d is not between 0 and %d", t, m.Vocab-1)
+	return m.ForwardBatch(ctx, p, sc, []Input{{s, tokens, rows}})
+}
+
+// ForwardBatch appends tokens to several sequences in one pass over the weights and returns the wanted rows of logits,
+// the first sequence's first. At most MaxRows tokens go into a pass, and a sequence at most once. Every row is computed
+// in an order of its own, so that what a sequence gets does not depend on the others or on the number of threads. When
+// it fails, no sequence has become longer. The result is valid until the scratch is used again.
+func (m *Model) ForwardBatch(ctx context.Context, p *kernel.Pool, sc *Scratch, in []Input) ([]float32, error) {
+	f := pass{m: m, p: p, sc: sc, in: in}
+	wanted := 0
+	for _, i := range in {
+		if len(i.Tokens) == 0 || i.Logits < 0 || i.Logits > len(i.Tokens) || i.Seq.kv.m != m {
+			return nil, fmt.Errorf("model: %d tokens and %d rows of logits for a sequence", len(i.Tokens), i.Logits)
 		}
-		kernel.Dequantize(m.embedding.Type, x[i*m.Dim:(i+1)*m.Dim], m.embedding.Data[int(t)*size:(int(t)+1)*size])
+		f.n += len(i.Tokens)
+		wanted += i.Logits
+		for _, t := range i.Tokens {
+			if t < 0 || int(t) >= m.Vocab {
+				return nil, fmt.Errorf("model: token %d is not between 0 and %d", t, m.Vocab-1)
+			}
+		}
 	}
-	m.angles(sc, s.n, n)
+	if f.n == 0 || f.n > MaxRows {
+		return nil, fmt.Errorf("model: a pass of %d tokens, not 1 to %d", f.n, MaxRows)
+	}
+	for _, i := range in {
+		i.Seq.reserve(len(i.Tokens))
+	}
+	f.embed()
+	f.angles()
 	for i := range m.layers {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		m.block(p, sc, s, i, n)
+		f.block(i)
 	}
-	s.n += n
-	rows := 1
-	if all {
-		rows = n
+	for _, i := range in {
+		i.Seq.n += len(i.Tokens)
 	}
-	normed := grow(&sc.normed, rows*m.Dim)
-	for r := range rows {
-		from := (n - rows + r) * m.Dim
-		kernel.RMSNorm(normed[r*m.Dim:(r+1)*m.Dim], x[from:from+m.Dim], m.norm, m.Eps)
-	}
-	logits := grow(&sc.logits, rows*m.Vocab)
-	kernel.MatMul(p, &sc.ws, &m.output.weight, logits, normed, rows)
-	m.output.scaleThenBias(logits, rows)
-	return logits, nil
+	return f.logits(wanted), nil
 }
 
-// block computes one layer for n tokens in sc.x.
-func (m *Model) block(p *kernel.Pool, sc *Scratch, s *Sequence, index, n int) {
+// pass is one forward pass: n rows, the inputs' tokens one after the other.
+type pass struct {
+	m  *Model
+	p  *kernel.Pool
+	sc *Scratch
+	in []Input
+	n  int
+}
+
+func (f *pass) embed() {
+	m := f.m
+	x := grow(&f.sc.x, f.n*m.Dim)
+	size := m.embedding.Type.RowBytes(m.Dim)
+	for _, in := range f.in {
+		for _, t := range in.Tokens {
+			kernel.Dequantize(m.embedding.Type, x[:m.Dim], m.embedding.Data[int(t)*size:(int(t)+1)*size])
+			x = x[m.Dim:]
+		}
+	}
+}
+
+// logits computes the rows that are wanted.
+func (f *pass) logits(wanted int) []float32 {
+	m, sc := f.m, f.sc
+	if wanted == 0 {
+		return nil
+	}
+	normed := grow(&sc.normed, wanted*m.Dim)
+	row, to := 0, normed
+	for _, in := range f.in {
+		row += len(in.Tokens)
+		for r := row - in.Logits; r < row; r++ {
+			kernel.RMSNorm(to[:m.Dim], sc.x[r*m.Dim:(r+1)*m.Dim], m.norm, m.Eps)
+			to = to[m.Dim:]
+		}
+	}
+	logits := grow(&sc.logits, wanted*m.Vocab)
+	kernel.MatMul(f.p, &sc.ws, &m.output.weight, logits, normed, wanted)
+	m.output.scaleThenBias(logits, wanted)
+	return logits
+}
+
+// product is a matrix of the model and where the rows' product with it goes.
+type product struct {
+	l   *linear
+	dst []float32
+}
+
+// multiply computes the products of the pass's rows of x with matrices of the same width, adapters applied.
+func (f *pass) multiply(x []float32, products ...product) {
+	list := f.sc.products[:0]
+	for _, pr := range products {
+		list = append(list, kernel.Product{W: &pr.l.weight, Dst: pr.dst})
+	}
+	f.sc.products = list
+	kernel.MatMulMany(f.p, &f.sc.ws, list, x, f.n)
+	for _, pr := range products {
+		f.adapt(pr.l, x, pr.dst)
+	}
+}
+
+// block computes one layer for the rows in sc.x.
+func (f *pass) block(index int) {
+	m, sc, n := f.m, f.sc, f.n
 	l := &m.layers[index]
 	qDim, kvDim := m.Heads*m.HeadDim, m.KVHeads*m.HeadDim
 	normed := grow(&sc.normed, n*m.Dim)
@@ -101,88 +162,75 @@ func (m *Model) block(p *kernel.Pool, sc *Scratch, s *Sequence, index, n int) {
 		kernel.RMSNorm(normed[i*m.Dim:(i+1)*m.Dim], sc.x[i*m.Dim:(i+1)*m.Dim], l.attnNorm, m.Eps)
 	}
 	q, k, v := grow(&sc.q, n*qDim), grow(&sc.k, n*kvDim), grow(&sc.v, n*kvDim)
-	kernel.MatMulMany(p, &sc.ws, []kernel.Product{{W: &l.q.weight, Dst: q}, {W: &l.k.weight, Dst: k}, {W: &l.v.weight, Dst: v}}, normed, n)
+	f.multiply(normed, product{&l.q, q}, product{&l.k, k}, product{&l.v, v})
 	l.q.scaleThenBias(q, n)
 	l.k.scaleThenBias(k, n)
 	l.v.scaleThenBias(v, n)
 	for i := range n {
 		m.rotate(sc, q[i*qDim:(i+1)*qDim], i)
 		m.rotate(sc, k[i*kvDim:(i+1)*kvDim], i)
-		for h := range m.KVHeads {
-			at := (h*s.capacity + s.n + i) * m.HeadDim
-			copy(s.keys[index][at:at+m.HeadDim], k[i*kvDim+h*m.HeadDim:])
-			copy(s.values[index][at:at+m.HeadDim], v[i*kvDim+h*m.HeadDim:])
-		}
 	}
+	f.store(index, k, v)
 	att := grow(&sc.att, n*qDim)
-	m.attend(p, sc, s, index, n, q, att)
-	kernel.MatMul(p, &sc.ws, &l.o.weight, normed, att, n)
+	f.attend(index, q, att)
+	f.multiply(att, product{&l.o, normed})
 	l.o.scaleThenBias(normed, n)
 	kernel.Add(sc.x[:n*m.Dim], normed)
 	for i := range n {
 		kernel.RMSNorm(normed[i*m.Dim:(i+1)*m.Dim], sc.x[i*m.Dim:(i+1)*m.Dim], l.ffnNorm, m.Eps)
 	}
 	h, up := grow(&sc.h, n*m.FFN), grow(&sc.up, n*m.FFN)
-	kernel.MatMulMany(p, &sc.ws, []kernel.Product{{W: &l.gate.weight, Dst: h}, {W: &l.up.weight, Dst: up}}, normed, n)
+	f.multiply(normed, product{&l.gate, h}, product{&l.up, up})
 	l.gate.biasThenScale(h, n)
 	l.up.biasThenScale(up, n)
-	p.Run((len(h)+siluPart-1)/siluPart, func(c int) {
+	f.p.Run((len(h)+siluPart-1)/siluPart, func(c int) {
 		from, to := c*siluPart, min((c+1)*siluPart, len(h))
 		kernel.SiLUMul(h[from:to], up[from:to])
 	})
-	kernel.MatMul(p, &sc.ws, &l.down.weight, normed, h, n)
+	f.multiply(h, product{&l.down, normed})
 	l.down.biasThenScale(normed, n)
 	kernel.Add(sc.x[:n*m.Dim], normed)
+}
+
+// store puts the rows' keys and values into their sequences' pages.
+func (f *pass) store(index int, k, v []float32) {
+	dim := f.m.HeadDim
+	for _, in := range f.in {
+		for i := range in.Tokens {
+			at := in.Seq.n + i
+			page := in.Seq.pages[at/PageTokens]
+			for h := range f.m.KVHeads {
+				page.store(index, 0, h, at%PageTokens, k[h*dim:(h+1)*dim])
+				page.store(index, 1, h, at%PageTokens, v[h*dim:(h+1)*dim])
+			}
+			k, v = k[f.m.KVHeads*dim:], v[f.m.KVHeads*dim:]
+		}
+	}
 }
 
 // siluPart is how many elements are worth a chunk.
 const siluPart = 2048
 
-// attend computes causal attention of n queries over the cache, one head of one token at a time, on all threads.
-func (m *Model) attend(p *kernel.Pool, sc *Scratch, s *Sequence, index, n int, q, out []float32) {
-	keys, values := s.keys[index], s.values[index]
-	scale := float32(1 / math.Sqrt(float64(m.HeadDim)))
-	group := m.Heads / m.KVHeads
-	units := n * m.Heads
-	for len(sc.scores) < units {
-		sc.scores = append(sc.scores, nil)
-	}
-	p.Run(units, func(unit int) {
-		i, h := unit/m.Heads, unit%m.Heads
-		length := s.n + i + 1
-		base := h / group * s.capacity * m.HeadDim
-		query := q[(i*m.Heads+h)*m.HeadDim:][:m.HeadDim]
-		scores := grow(&sc.scores[unit], length)
-		for t := range scores {
-			at := base + t*m.HeadDim
-			scores[t] = kernel.Dot(query, keys[at:at+m.HeadDim]) * scale
-		}
-		kernel.Softmax(scores)
-		dst := out[(i*m.Heads+h)*m.HeadDim:][:m.HeadDim]
-		clear(dst)
-		for t, w := range scores {
-			at := base + t*m.HeadDim
-			kernel.Axpy(dst, w, values[at:at+m.HeadDim])
-		}
-	})
-}
-
-// angles fills the cosines and sines of n positions. The angle is multiplied step by step in float32, as ggml does, so
-// that rounding agrees.
-func (m *Model) angles(sc *Scratch, from, n int) {
+// angles fills the cosines and sines of the rows' positions. The angle is multiplied step by step in float32, as ggml
+// does, so that rounding agrees.
+func (f *pass) angles() {
+	m, sc := f.m, f.sc
 	pairs := m.RopeDims / 2
-	cos, sin := grow(&sc.cos, n*pairs), grow(&sc.sin, n*pairs)
+	cos, sin := grow(&sc.cos, f.n*pairs), grow(&sc.sin, f.n*pairs)
 	step := float32(math.Pow(float64(m.RopeBase), -2/float64(m.RopeDims)))
-	for i := range n {
-		theta := float32(from + i)
-		for j := range pairs {
-			angle := theta / m.RopeScale
-			if m.inverse != nil {
-				angle /= m.inverse[j]
+	for _, in := range f.in {
+		for i := range in.Tokens {
+			theta := float32(in.Seq.n + i)
+			for j := range pairs {
+				angle := theta / m.RopeScale
+				if m.inverse != nil {
+					angle /= m.inverse[j]
+				}
+				c, s := math.Cos(float64(angle)), math.Sin(float64(angle))
+				cos[j], sin[j] = float32(c), float32(s)
+				theta *= step
 			}
-			c, s := math.Cos(float64(angle)), math.Sin(float64(angle))
-			cos[i*pairs+j], sin[i*pairs+j] = float32(c), float32(s)
-			theta *= step
+			cos, sin = cos[pairs:], sin[pairs:]
 		}
 	}
 }

@@ -24,10 +24,12 @@ type layer struct {
 	attnNorm, ffnNorm []float32
 	q, k, v, o        linear
 	gate, up, down    linear
+	window            int // tokens that a token sees, itself included; 0: all before it
 }
 
 // linear is a matrix with what some files apply to its product: one factor for all, and a bias.
 type linear struct {
+	name   string // of the tensor, for adapters
 	weight kernel.Matrix
 	scale  float32   // 1 without one
 	bias   []float32 // nil without one
@@ -162,7 +164,7 @@ func (l *loader) vector(name string, n int) []float32 {
 
 // linear fetches a matrix with its factor and bias, where there are any.
 func (l *loader) linear(name string, rows, cols int) linear {
-	out := linear{weight: l.matrix(name+".weight", rows, cols), scale: 1}
+	out := linear{name: name + ".weight", weight: l.matrix(name+".weight", rows, cols), scale: 1}
 	if _, ok := l.f.Tensor(name + ".scale"); ok {
 		if v := l.vector(name+".scale", 1); v != nil {
 			out.scale = v[0]
@@ -179,5 +181,5 @@ func (l *loader) feedForward(name string, c *Config, rows, cols int) linear {
 	if c.Architecture == "llama" {
 		return l.linear(name, rows, cols)
 	}
-	return linear{weight: l.matrix(name+".weight", rows, cols), scale: 1}
+	return linear{name: name + ".weight", weight: l.matrix(name+".weight", rows, cols), scale: 1}
 }
