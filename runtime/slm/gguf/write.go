@@ -13,8 +13,37 @@ import (
 type Builder struct {
 	meta    []byte
 	keys    int
-	tensors []Tensor
+	tensors []pending
 	err     error
+}
+
+// pending is a tensor whose bytes may not be there yet.
+type pending struct {
+	Tensor
+	size int
+	make func() ([]byte, error) // nil: they are in Data
+}
+
+// Copy adds all metadata of a file but the keys for which skip is true.
+func (w *Builder) Copy(f *File, skip func(key string) bool) {
+	for _, key := range f.keys {
+		if skip(key) {
+			continue
+		}
+		v := f.values[key]
+		u32 := binary.LittleEndian.AppendUint32
+		b := appendText(w.meta, key)
+		switch {
+		case v.array:
+			b = binary.LittleEndian.AppendUint64(u32(u32(b, uint32(typeArray)), uint32(v.kind)), uint64(v.count))
+		case v.kind == typeString:
+			b = binary.LittleEndian.AppendUint64(u32(b, uint32(v.kind)), uint64(len(v.data)))
+		default:
+			b = u32(b, uint32(v.kind))
+		}
+		w.meta = append(b, v.data...)
+		w.keys++
+	}
 }
 
 func appendText(b []byte, s string) []byte {
@@ -69,7 +98,12 @@ func (w *Builder) Set(key string, v any) {
 
 // Add adds a tensor; dims as in Tensor.
 func (w *Builder) Add(name string, t kernel.Type, dims []int, data []byte) {
-	w.tensors = append(w.tensors, Tensor{Name: name, Type: t, Dims: dims, Data: data})
+	w.tensors = append(w.tensors, pending{Tensor: Tensor{Name: name, Type: t, Dims: dims, Data: data}, size: len(data)})
+}
+
+// AddLater adds a tensor whose bytes are made when they are written, so that not all need be in memory at once.
+func (w *Builder) AddLater(name string, t kernel.Type, dims []int, size int, make func() ([]byte, error)) {
+	w.tensors = append(w.tensors, pending{Tensor{Name: name, Type: t, Dims: dims}, size, make})
 }
 
 const writeAlignment = 32
@@ -90,7 +124,7 @@ func (w *Builder) WriteTo(out io.Writer) (int64, error) {
 			b = binary.LittleEndian.AppendUint64(b, uint64(d))
 		}
 		b = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint32(b, uint32(t.Type)), offset)
-		offset += padded(uint64(len(t.Data)))
+		offset += padded(uint64(t.size))
 	}
 	total := int64(0)
 	write := func(b []byte) error {
@@ -106,7 +140,17 @@ func (w *Builder) WriteTo(out io.Writer) (int64, error) {
 		return total, err
 	}
 	for _, t := range w.tensors {
-		if err := write(t.Data); err != nil {
+		data := t.Data
+		if t.make != nil {
+			var err error
+			if data, err = t.make(); err != nil {
+				return total, err
+			}
+			if len(data) != t.size {
+				return total, fmt.Errorf("gguf: the tensor %s has %d bytes, not %d", t.Name, len(data), t.size)
+			}
+		}
+		if err := write(data); err != nil {
 			return total, err
 		}
 	}
