@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/ledge-run/ledge/plugins"
-	"github.com/ledge-run/ledge/runtime/capability"
 	"github.com/ledge-run/ledge/runtime/config"
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/manifest"
@@ -28,6 +27,8 @@ type Plugin struct {
 	cfg  config.Plugin
 
 	current atomic.Pointer[generation]
+	canary  atomic.Pointer[canary] // nil unless a new generation is on trial
+	settle  func(k *canary, fault error)
 	reload  sync.Mutex // held while a new generation is built
 	failed  time.Time  // modification time of a file that did not load, so that it is reported once
 }
@@ -65,6 +66,9 @@ func (p *Plugin) Stats() wasm.Stats { return p.current.Load().plugin.Stats() }
 // Call runs an export in the module that serves now. A module that is replaced while the call waits for an instance is
 // not the caller's concern: the call goes to the new one.
 func (p *Plugin) Call(ctx context.Context, c wasm.Call) (wasm.Result, error) {
+	if k := p.canary.Load(); k != nil {
+		return p.callCanary(ctx, k, c)
+	}
 	for {
 		g := p.current.Load()
 		res, err := g.plugin.Call(ctx, c)
@@ -77,10 +81,14 @@ func (p *Plugin) Call(ctx context.Context, c wasm.Call) (wasm.Result, error) {
 }
 
 func (p *Plugin) close(ctx context.Context) error {
-	if g := p.current.Load(); g != nil {
-		return g.plugin.Close(ctx)
+	var err error
+	if k := p.canary.Swap(nil); k != nil {
+		err = k.next.plugin.Close(ctx)
 	}
-	return nil
+	if g := p.current.Load(); g != nil {
+		err = errors.Join(err, g.plugin.Close(ctx))
+	}
+	return err
 }
 
 // openSandbox starts the sandbox and loads every configured plugin, several at once.
@@ -104,6 +112,7 @@ func (r *Runtime) openSandbox(ctx context.Context) error {
 	errs := make(chan error, len(r.cfg.Plugins))
 	for _, name := range slices.Sorted(maps.Keys(r.cfg.Plugins)) {
 		p := &Plugin{name: name, cfg: r.cfg.Plugins[name]}
+		p.settle = func(k *canary, fault error) { r.tasks.Go(func() { r.settleCanary(p, k, fault) }) }
 		r.plugins[name] = p
 		loading.Go(func() {
 			g, err := r.load(ctx, p)
@@ -135,8 +144,8 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 			return nil, err
 		}
 	}
-	functions, err := r.capabilities(p, m)
-	if err != nil {
+	o := wasm.PluginOptions{Name: p.name, Seed: p.cfg.Seed, Breaker: breaker(p.cfg.Breaker)}
+	if err := r.grant(p, m, &o); err != nil {
 		return nil, err
 	}
 	settings := maps.Clone(m.Config)
@@ -145,7 +154,8 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 	}
 	maps.Copy(settings, p.cfg.Config)
 	limits := wasm.Limits{Timeout: m.Limits.Timeout.D(), Fuel: m.Limits.Fuel, MemoryBytes: uint64(m.Limits.Memory),
-		OutputBytes: int(m.Limits.Output), Instances: m.Limits.Instances}
+		OutputBytes: int(m.Limits.Output), StackBytes: int(m.Limits.Stack), LogBytes: int(m.Limits.Log),
+		HostCalls: m.Limits.HostCalls, KVBytes: int(m.Limits.KV), Instances: m.Limits.Instances}
 	if p.cfg.Timeout > 0 {
 		limits.Timeout = p.cfg.Timeout.D()
 	}
@@ -155,7 +165,8 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 	if p.cfg.Fuel > 0 {
 		limits.Fuel = p.cfg.Fuel
 	}
-	loaded, err := r.sandbox.Load(ctx, module, wasm.PluginOptions{Name: p.name, Limits: limits, Config: settings, Functions: functions})
+	o.Limits, o.Config = limits, settings
+	loaded, err := r.sandbox.Load(ctx, module, o)
 	if err != nil {
 		return nil, err
 	}
@@ -220,24 +231,6 @@ func (p *Plugin) modified() (time.Time, error) {
 	return latest, nil
 }
 
-// capabilities are the host functions of what the manifest asks AND the site grants. A built-in plugin needs no grant:
-// it is part of what the site installed.
-func (r *Runtime) capabilities(p *Plugin, m *manifest.Manifest) ([]wasm.HostFunction, error) {
-	var out []wasm.HostFunction
-	for _, asked := range m.Capabilities {
-		if p.cfg.Builtin == "" && !slices.Contains(p.cfg.Grant, asked) {
-			return nil, fmt.Errorf("the manifest asks for %q, which the site does not grant; add grant: [%s] to the plugin's configuration", asked, asked)
-		}
-		switch asked {
-		case "kv":
-			out = append(out, capability.KV(kvStore{r.store.KV()})...)
-		default:
-			return nil, fmt.Errorf("the manifest asks for %q, which does not exist; known is kv", asked)
-		}
-	}
-	return out, nil
-}
-
 // Reload replaces a plugin's module by what its source holds now. The new generation is loaded and called before it
 // serves; on error the old one stays. The old one is closed once its calls are done.
 func (r *Runtime) Reload(ctx context.Context, name string) error {
@@ -256,6 +249,23 @@ func (r *Runtime) Reload(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("plugin %s: reload: %w; the module that served before still does", name, err)
 	}
+	if share := p.cfg.Canary.Share; share > 0 {
+		k := &canary{next: g, share: uint64(share), enough: defaultCanaryCalls}
+		if n := p.cfg.Canary.Calls; n > 0 {
+			k.enough = uint64(n)
+		}
+		r.log.Info("plugin on trial", "plugin", name, "digest", g.plugin.Digest(), "share", share, "calls", k.enough)
+		if before := p.canary.Swap(k); before != nil {
+			return before.next.plugin.Close(ctx)
+		}
+		return nil
+	}
+	return r.promote(ctx, p, g)
+}
+
+// promote gives all calls to a new generation and closes the old one once its calls are done.
+func (r *Runtime) promote(ctx context.Context, p *Plugin, g *generation) error {
+	name := p.name
 	old := p.current.Swap(g)
 	if err := r.buildRoutes(ctx); err != nil {
 		p.current.Store(old)
@@ -263,6 +273,27 @@ func (r *Runtime) Reload(ctx context.Context, name string) error {
 	}
 	r.log.Info("plugin reloaded", "plugin", name, "digest", g.plugin.Digest(), "was", old.plugin.Digest())
 	return old.plugin.Close(ctx)
+}
+
+// settleCanary ends a trial: the new generation gets all calls, or is closed.
+func (r *Runtime) settleCanary(p *Plugin, k *canary, fault error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	p.reload.Lock()
+	defer p.reload.Unlock()
+	if !p.canary.CompareAndSwap(k, nil) {
+		return // a newer one took its place, and closed it
+	}
+	err := fault
+	if err == nil {
+		if err = r.promote(ctx, p, k.next); err == nil {
+			return
+		}
+	} else {
+		p.failed = k.next.modified
+		err = errors.Join(err, k.next.plugin.Close(ctx))
+	}
+	r.log.Error("plugin rolled back; the module that served before still does", "plugin", p.name, "digest", k.next.plugin.Digest(), "reason", err)
 }
 
 // healthy calls every hook of a new generation once with a harmless input.
@@ -316,15 +347,26 @@ func (r *Runtime) watch(ctx context.Context) {
 			}
 			// A file that is gone for a moment, while it is replaced, is looked at again with the next tick.
 			modified, err := p.modified()
-			if err != nil || modified.Equal(p.current.Load().modified) || modified.Equal(p.failed) {
+			if err != nil || modified.Equal(p.current.Load().modified) || modified.Equal(p.failedAt()) {
+				continue
+			}
+			if k := p.canary.Load(); k != nil && modified.Equal(k.next.modified) {
 				continue
 			}
 			if err := r.Reload(ctx, name); err != nil && ctx.Err() == nil {
+				p.reload.Lock()
 				p.failed = modified
+				p.reload.Unlock()
 				r.log.Error("plugin not reloaded", "plugin", name, "error", err)
 			}
 		}
 	}
+}
+
+func (p *Plugin) failedAt() time.Time {
+	p.reload.Lock()
+	defer p.reload.Unlock()
+	return p.failed
 }
 
 // Plugins lists the plugins by name.

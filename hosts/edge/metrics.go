@@ -78,11 +78,13 @@ var (
 	instancesDesc = prometheus.NewDesc("ledge_plugin_instances", "Live instances of a plugin.", []string{"plugin"}, nil)
 	memoryDesc    = prometheus.NewDesc("ledge_plugin_memory_bytes", "Linear memory of a plugin's live instances.", []string{"plugin"}, nil)
 	callsDesc     = prometheus.NewDesc("ledge_plugin_calls_total", "Calls of a plugin since it was loaded.", []string{"plugin"}, nil)
+	breakerDesc   = prometheus.NewDesc("ledge_plugin_breaker_open", "Whether the breaker refuses a plugin's calls.", []string{"plugin"}, nil)
+	openedDesc    = prometheus.NewDesc("ledge_plugin_breaker_opened_total", "How often a plugin's breaker opened since it was loaded.", []string{"plugin"}, nil)
 	errorsDesc    = prometheus.NewDesc("ledge_plugin_errors_total", "Failed calls of a plugin since it was loaded, by code.", []string{"plugin", "code"}, nil)
 )
 
 func (c *pluginCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{instancesDesc, memoryDesc, callsDesc, errorsDesc} {
+	for _, d := range []*prometheus.Desc{instancesDesc, memoryDesc, callsDesc, errorsDesc, breakerDesc, openedDesc} {
 		out <- d
 	}
 }
@@ -93,6 +95,12 @@ func (c *pluginCollector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(instancesDesc, prometheus.GaugeValue, float64(s.Live), p.Name())
 		out <- prometheus.MustNewConstMetric(memoryDesc, prometheus.GaugeValue, float64(s.MemoryBytes), p.Name())
 		out <- prometheus.MustNewConstMetric(callsDesc, prometheus.CounterValue, float64(s.Calls), p.Name())
+		open := 0.0
+		if s.Breaker == "open" {
+			open = 1
+		}
+		out <- prometheus.MustNewConstMetric(breakerDesc, prometheus.GaugeValue, open, p.Name())
+		out <- prometheus.MustNewConstMetric(openedDesc, prometheus.CounterValue, float64(s.Opened), p.Name())
 		for code, n := range s.Errors {
 			out <- prometheus.MustNewConstMetric(errorsDesc, prometheus.CounterValue, float64(n), p.Name(), string(code))
 		}

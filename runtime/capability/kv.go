@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/wasm"
@@ -62,6 +63,19 @@ func KV(store Store) []wasm.HostFunction {
 	}
 }
 
+// Denied is what a plugin that can do without a capability gets in place of its functions: each fails the call that
+// uses it.
+func Denied(capability string, functions []wasm.HostFunction) []wasm.HostFunction {
+	out := slices.Clone(functions)
+	for i, f := range out {
+		out[i].Quick = true
+		out[i].Func = func(context.Context, *wasm.HostCall, []uint64) error {
+			return &wasm.Error{Code: wasm.CodeCapabilityDenied, Message: f.Name + ": the plugin asks for " + capability + " and was not granted it"}
+		}
+	}
+	return out
+}
+
 type kv struct{ store Store }
 
 func (k kv) get(ctx context.Context, call *wasm.HostCall, stack []uint64) error {
@@ -75,6 +89,9 @@ func (k kv) get(ctx context.Context, call *wasm.HostCall, stack []uint64) error 
 	}
 	value, ok, err := k.store.Get(ctx, call.Plugin(), call.Tenant(), string(key))
 	if err != nil || !ok {
+		return err
+	}
+	if err := call.SpendKV(len(key) + len(value)); err != nil {
 		return err
 	}
 	stack[0], err = call.Write(value)
@@ -93,6 +110,9 @@ func (k kv) set(ctx context.Context, call *wasm.HostCall, stack []uint64) error 
 			return err
 		}
 		value = append(value, view...) // the store may keep it
+	}
+	if err := call.SpendKV(len(key) + len(value)); err != nil {
+		return err
 	}
 	if len(key) > MaxKeyBytes || len(value) > MaxValueBytes {
 		stack[0] = kvTooLarge

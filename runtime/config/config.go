@@ -25,6 +25,7 @@ type Config struct {
 	Trace        Trace               `yaml:"trace"`
 	Cache        Cache               `yaml:"cache"`
 	KV           KV                  `yaml:"kv"`
+	Sandbox      Sandbox             `yaml:"sandbox"`
 	Plugins      map[string]Plugin   `yaml:"plugins"`
 	Routes       map[string]Route    `yaml:"routes"`
 	DirectModels bool                `yaml:"direct_models"`
@@ -85,6 +86,27 @@ type Plugin struct {
 	Timeout Duration          `yaml:"timeout"` // 0: the manifest's
 	Memory  Size              `yaml:"memory"`  // 0: the manifest's
 	Fuel    uint64            `yaml:"fuel"`    // 0: the manifest's
+	Seed    *uint64           `yaml:"seed"`    // makes the plugin's random numbers the same in every call
+	Breaker Breaker           `yaml:"breaker"`
+	Canary  Canary            `yaml:"canary"`
+}
+
+// Breaker leaves a plugin alone for OpenFor after Failures failures within Window.
+type Breaker struct {
+	Failures int      `yaml:"failures"` // 0: 20; negative: never
+	Window   Duration `yaml:"window"`   // 0: 10s
+	OpenFor  Duration `yaml:"open_for"` // 0: 2s
+}
+
+// Canary gives a reloaded module a share of the calls before it gets all.
+type Canary struct {
+	Share int `yaml:"share"` // percent, 1 to 99; 0: all at once
+	Calls int `yaml:"calls"` // calls that it must serve well; 0: 200
+}
+
+// Sandbox bounds what any plugin may be granted.
+type Sandbox struct {
+	Ceiling []string `yaml:"ceiling"`
 }
 
 // Route is a pipeline that clients choose by name.

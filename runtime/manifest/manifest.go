@@ -26,7 +26,7 @@ type Manifest struct {
 	Version      string            `yaml:"version"`
 	Description  string            `yaml:"description"`
 	Hooks        []string          `yaml:"hooks"`        // route, guard, chunk, cache, tools
-	Capabilities []string          `yaml:"capabilities"` // kv
+	Capabilities []string          `yaml:"capabilities"` // of package capability: kv, clock, http=RULE; NAME? when the plugin can do without
 	Limits       Limits            `yaml:"limits"`
 	Config       map[string]string `yaml:"config"` // defaults; the site's configuration goes over them
 }
@@ -37,6 +37,10 @@ type Limits struct {
 	Memory    config.Size     `yaml:"memory"`
 	Fuel      uint64          `yaml:"fuel"`
 	Output    config.Size     `yaml:"output"`
+	Stack     config.Size     `yaml:"stack"`
+	Log       config.Size     `yaml:"log"`
+	KV        config.Size     `yaml:"kv"` // bytes that a call moves through the key-value store
+	HostCalls int             `yaml:"host_calls"`
 	Instances int             `yaml:"instances"`
 }
 
@@ -74,8 +78,8 @@ func Parse(src []byte) (*Manifest, error) {
 			return nil, fmt.Errorf("manifest of %s: unknown hook %q; known are route, guard, chunk, cache, tools", m.Name, h)
 		}
 	}
-	if m.Limits.Instances < 0 {
-		return nil, fmt.Errorf("manifest of %s: limits.instances is negative", m.Name)
+	if m.Limits.Instances < 0 || m.Limits.HostCalls < 0 {
+		return nil, fmt.Errorf("manifest of %s: limits.instances or limits.host_calls is negative", m.Name)
 	}
 	return m, nil
 }

@@ -129,23 +129,28 @@ func TestAdversary_EndsWithItsCode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t, Options{})
 			limits := Limits{Timeout: timeout, HostCalls: 100_000}
+			if c.code != CodeDeadline {
+				limits.Timeout = 5 * time.Second // another limit ends it, however slow the machine
+			}
 			if name == "host alloc flood" {
 				limits.MemoryBytes = 8 << 20
 			}
 			p := load(t, h, c.module, PluginOptions{Limits: limits})
+			fastest := time.Hour // of three: other processes only ever add
 			for range 3 {
 				start := time.Now()
 				res, err := p.Call(context.Background(), Call{Export: "run"})
 				if codeOf(err) != c.code {
 					t.Fatalf("got %v after %v, want %s", err, res.Duration, c.code)
 				}
-				// A single bulk operation on 32 MiB of untouched memory is the coarsest thing a guest can do.
-				if took := time.Since(start); took > timeout+100*time.Millisecond {
-					t.Errorf("took %v of %v (%v in the guest)", took, timeout, res.Duration)
-				}
+				fastest = min(fastest, time.Since(start))
 				if c.code == CodeDeadline {
 					t.Logf("overshot by %v", res.Duration-timeout)
 				}
+			}
+			// A single bulk operation on 32 MiB of untouched memory is the coarsest thing a guest can do.
+			if c.code == CodeDeadline && fastest > timeout+100*time.Millisecond {
+				t.Errorf("took %v of %v", fastest, timeout)
 			}
 			if res, err := load(t, h, echo(), PluginOptions{}).Call(context.Background(), Call{Export: "run", Input: []byte("ok")}); err != nil || string(res.Output) != "ok" {
 				t.Errorf("the neighbour answers %q, %v", res.Output, err)
@@ -226,18 +231,22 @@ func TestAdversary_DeadlineOvershoot(t *testing.T) {
 	h := newHost(t, Options{})
 	for name, module := range map[string][]byte{"loop": single(func(*Module) [][]byte { return [][]byte{Loop()} }), "chain": chain(60)} {
 		p := load(t, h, module, PluginOptions{Limits: Limits{Timeout: timeout}})
-		var over []time.Duration
-		for range 15 {
-			res, err := p.Call(context.Background(), Call{Export: "run"})
-			if codeOf(err) != CodeDeadline {
-				t.Fatal(err)
+		best := time.Hour
+		for round := 0; round < 10 && best > 2*time.Millisecond; round++ { // other processes only ever add
+			var over []time.Duration
+			for range 9 {
+				res, err := p.Call(context.Background(), Call{Export: "run"})
+				if codeOf(err) != CodeDeadline {
+					t.Fatal(err)
+				}
+				over = append(over, res.Duration-timeout)
 			}
-			over = append(over, res.Duration-timeout)
+			slices.Sort(over)
+			t.Logf("%s: median overshoot %v, worst %v", name, over[len(over)/2], over[len(over)-1])
+			best = min(best, over[len(over)/2])
 		}
-		slices.Sort(over)
-		t.Logf("%s: median overshoot %v, worst %v", name, over[len(over)/2], over[len(over)-1])
-		if over[len(over)/2] > 5*time.Millisecond {
-			t.Errorf("%s: median overshoot %v", name, over[len(over)/2])
+		if best > 2*time.Millisecond {
+			t.Errorf("%s: median overshoot %v", name, best)
 		}
 	}
 }

@@ -15,6 +15,10 @@ const (
 	CodeOutputLimit      Code = "output_limit"      // the output is larger than allowed
 	CodeLogLimit         Code = "log_limit"         // the guest logged more than allowed
 	CodeHostCallLimit    Code = "host_call_limit"   // too many calls into the host
+	CodeKVLimit          Code = "kv_limit"          // the call moved more bytes through the key-value store than allowed
+	CodeHTTPLimit        Code = "http_limit"        // a request or response of the guest is larger than allowed, or redirected too often
+	CodeHTTPFailed       Code = "http_failed"       // an HTTP request that was allowed did not succeed
+	CodeBreakerOpen      Code = "breaker_open"      // the plugin failed too often and is left alone for a while
 	CodeGuestError       Code = "guest_error"       // the guest reported an error of its own
 	CodeNoExport         Code = "no_export"         // the module has no such export, or not with the calling convention's signature
 	CodeBadModule        Code = "bad_module"        // not a valid core module
@@ -35,6 +39,8 @@ type Error struct {
 	Export  string // empty when loading
 	Message string // one line, for an operator; may quote the guest
 	Err     error  // cause, if any
+
+	caller bool // the caller's doing: says nothing about the plugin
 }
 
 func (e *Error) Error() string {

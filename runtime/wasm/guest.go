@@ -1,11 +1,14 @@
 package wasm
 
 import (
+	"bytes"
 	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"time"
@@ -37,7 +40,7 @@ func nanotime() int64 { return int64(time.Since(clockBase)) }
 type guest struct {
 	inst   *instance
 	caller context.Context
-	call   HostCall
+	tenant string
 
 	deadline  int64 // nanotime
 	fuel      uint64
@@ -47,6 +50,8 @@ type guest struct {
 	sliceAt   int64
 	yieldAt   int64
 	hostCalls int
+	kvBytes   int
+	random    *rand.ChaCha8 // nil: the system's
 	logs      []LogLine
 	logBytes  int
 	partial   [2][]byte // unfinished lines of standard output and error
@@ -78,7 +83,7 @@ func guestOf(ctx context.Context) *guest {
 // begin starts the account of a call.
 func (g *guest) begin(caller context.Context, tenant string, limits *Limits, now, deadline int64) {
 	g.caller = caller
-	g.call = HostCall{g: g, tenant: tenant}
+	g.tenant = tenant
 	g.deadline = deadline
 	g.fuel, g.used = limits.Fuel, 0
 	if g.slice == 0 {
@@ -86,13 +91,13 @@ func (g *guest) begin(caller context.Context, tenant string, limits *Limits, now
 	}
 	g.given = min(g.slice, int64(g.fuel))
 	g.sliceAt, g.yieldAt = now, now
-	g.hostCalls = limits.HostCalls
+	g.hostCalls, g.kvBytes = limits.HostCalls, limits.KVBytes
+	g.random = nil
 	g.logs, g.logBytes, g.exit = nil, 0, nil
 }
 
 func (g *guest) end() {
 	g.caller = nil
-	g.call = HostCall{}
 	g.partial = [2][]byte{}
 	g.logs = nil
 }
@@ -101,7 +106,7 @@ func (g *guest) end() {
 // panics with the error that stops the guest.
 func (g *guest) tick(counter int64) int64 {
 	if counter == meter.TickStackOverflow {
-		panic(errorf(CodeStackOverflow, "calls nested deeper than %d bytes of frames", meter.StackBytes))
+		panic(errorf(CodeStackOverflow, "calls nested deeper than %d bytes of frames", g.inst.plugin.limits.StackBytes))
 	}
 	g.used += uint64(g.given - counter)
 	g.given = 0
@@ -135,9 +140,9 @@ func (g *guest) checkTime(now int64) {
 
 func (g *guest) late(now int64) *Error {
 	if err := g.caller.Err(); errors.Is(err, context.Canceled) {
-		return &Error{Code: CodeCanceled, Message: "the caller went away", Err: err}
+		return &Error{Code: CodeCanceled, Message: "the caller went away", Err: err, caller: true}
 	} else if err != nil {
-		return &Error{Code: CodeDeadline, Message: "the caller's deadline passed", Err: err}
+		return &Error{Code: CodeDeadline, Message: "the caller's deadline passed", Err: err, caller: true}
 	}
 	if now >= g.deadline {
 		return &Error{Code: CodeDeadline, Message: "did not finish in its time limit", Err: context.DeadlineExceeded}
@@ -186,7 +191,8 @@ func (g *guest) stream(stderr bool, p []byte) error {
 		return errorf(CodeLogLimit, "wrote more than %d bytes to %s", limit, source)
 	}
 	b := append(g.partial[i], p...)
-	if end := strings.LastIndexByte(string(b), '\n'); end >= 0 {
+	if end := bytes.LastIndexByte(p, '\n'); end >= 0 {
+		end += len(b) - len(p)
 		if err := g.log(level, source, string(b[:end+1])); err != nil {
 			return err
 		}
@@ -199,11 +205,41 @@ func (g *guest) stream(stderr bool, p []byte) error {
 // The methods below are the guest's WASI.
 
 func (g *guest) Write(stderr bool, p []byte) error { return g.stream(stderr, p) }
-func (g *guest) Now() (time.Time, time.Duration)   { return time.Now(), time.Since(clockBase) }
+
+func (g *guest) Now() (time.Time, time.Duration) {
+	now, mono := time.Now(), time.Since(clockBase)
+	if !g.inst.plugin.preciseClock {
+		now, mono = now.Truncate(CoarseClock), mono.Truncate(CoarseClock)
+	}
+	return now, mono
+}
+
+// randomChunk is how much is made between two looks at the deadline.
+const randomChunk = 256 << 10
 
 func (g *guest) Random(p []byte) error {
-	_, err := rand.Read(p)
-	return err
+	read := cryptorand.Read
+	if seed := g.inst.plugin.seed; seed != nil {
+		if g.random == nil {
+			var key [32]byte
+			binary.LittleEndian.PutUint64(key[:], *seed)
+			g.random = rand.NewChaCha8(key)
+		}
+		read = g.random.Read
+	}
+	for len(p) > 0 {
+		n, err := read(p[:min(len(p), randomChunk)])
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+		if len(p) > 0 {
+			if late := g.late(nanotime()); late != nil {
+				return late
+			}
+		}
+	}
+	return nil
 }
 
 func (g *guest) Sleep(d time.Duration) error {
@@ -246,25 +282,3 @@ func (g *guest) stop(name string, err error) {
 	}
 	panic(&Error{Code: CodeTrap, Message: name + ": " + err.Error(), Err: err})
 }
-
-// HostCall is a host function's view of the call that it serves, and of the guest's memory blocks. It is valid until
-// the function returns.
-type HostCall struct {
-	g      *guest
-	tenant string
-}
-
-// Plugin is the name that the plugin was loaded by.
-func (c *HostCall) Plugin() string { return c.g.inst.plugin.name }
-
-// Tenant is the tenant of the call.
-func (c *HostCall) Tenant() string { return c.tenant }
-
-// Read returns the bytes of the memory block at off, a view that later writes of the guest change.
-func (c *HostCall) Read(off uint64) ([]byte, error) { return c.g.inst.kernel.Read(off) }
-
-// Write makes a memory block of b and returns its offset, or 0 for no bytes. The guest is to free it.
-func (c *HostCall) Write(b []byte) (uint64, error) { return c.g.inst.kernel.Write(b) }
-
-// Free releases a memory block.
-func (c *HostCall) Free(off uint64) { c.g.inst.kernel.Free(off) }

@@ -111,6 +111,7 @@ func (h *Host) Load(ctx context.Context, module []byte, o PluginOptions) (*Plugi
 	p := &Plugin{
 		host: h, module: module, name: o.Name, digest: "sha256:" + hex.EncodeToString(digest[:]),
 		limits: o.Limits.withDefaults(), config: maps.Clone(o.Config), functions: o.Functions,
+		http: o.HTTP, preciseClock: o.PreciseClock, seed: o.Seed, breaker: breaker{rule: o.Breaker.withDefaults()},
 	}
 	p.pool.init(p)
 	info, err := meter.Inspect(module)

@@ -100,19 +100,6 @@ func valueTypes(ts []ValueType) []byte {
 	return b
 }
 
-// serve calls a function of the plugin's user under the call's deadline.
-func (g *guest) serve(f *HostFunction, stack []uint64) {
-	ctx, cancel := context.WithDeadline(g.caller, clockBase.Add(asDuration(g.deadline)))
-	defer cancel()
-	if err := f.Func(ctx, &g.call, stack); err != nil {
-		if late := g.late(nanotime()); late != nil {
-			panic(late)
-		}
-		g.stop(f.Name, err)
-	}
-	g.checkTime(nanotime())
-}
-
 // checkImports refuses what the host does not have or the plugin was not granted, and says what to do.
 func checkImports(info *meter.Info, functions []HostFunction) *Error {
 	for _, i := range info.Imports {

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type instance struct {
 	kernel  extism.Kernel
 	guest   guest
 	fuel    api.MutableGlobal
+	depth   api.MutableGlobal
 	dirty   api.MutableGlobal
 	globals []api.MutableGlobal
 	exports map[string]api.Function
@@ -57,6 +59,9 @@ func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 	}
 	inst.mem = mem
 	inst.kernel = extism.Kernel{Config: p.config, Reserve: mem.reserveExtra, Log: inst.guest.logLine}
+	if p.http != nil {
+		inst.kernel.HTTP = inst.guest.http
+	}
 	defer func() {
 		if r := recover(); r != nil { // the engine panics when it gets no memory
 			err = p.fail(CodeInternal, "", fmt.Errorf("instantiate: %v", r))
@@ -91,6 +96,8 @@ func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 	}
 	inst.mod = mod
 	inst.fuel = mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
+	inst.depth = mod.ExportedGlobal(meter.StackGlobal).(api.MutableGlobal)
+	inst.depth.Set(uint64(p.limits.StackBytes))
 	inst.dirty = mod.ExportedGlobal(meter.DirtyGlobal).(api.MutableGlobal)
 	for _, name := range c.metered.Globals {
 		inst.globals = append(inst.globals, mod.ExportedGlobal(name).(api.MutableGlobal))
@@ -347,4 +354,14 @@ func (g *guest) logLine(level int, text []byte) error {
 		return err
 	}
 	return nil
+}
+
+// http lends the plugin's HTTP to the ABI. It stops the guest when the call is over.
+func (g *guest) http(r *extism.HTTPRequest) (res *extism.HTTPResponse, err error) {
+	var got *HTTPResponse
+	g.await("http_request", false, func(ctx context.Context, call *HostCall) (err error) {
+		got, err = g.inst.plugin.http(ctx, call, &HTTPRequest{Method: r.Method, URL: r.URL, Headers: r.Headers, Body: bytes.Clone(r.Body)})
+		return err
+	})
+	return &extism.HTTPResponse{Status: got.Status, Headers: got.Headers, Body: got.Body}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"runtime"
 	"time"
+
+	"github.com/ledge-run/ledge/runtime/wasm/meter"
 )
 
 // Options configure a [Host]. The zero value works: code is compiled at load and kept in memory.
@@ -25,9 +27,11 @@ type Limits struct {
 	Timeout     time.Duration // wall-clock time in the guest, host functions included; default [DefaultTimeout]
 	Fuel        uint64        // units, about one per instruction; default [DefaultFuel]
 	MemoryBytes uint64        // linear memory and ABI blocks together; default [DefaultMemoryBytes]
+	StackBytes  int           // frames of nested calls, estimated; default and most [DefaultStackBytes]
 	OutputBytes int           // default [DefaultOutputBytes]
 	LogBytes    int           // log lines, standard output and standard error together; default [DefaultLogBytes]
 	HostCalls   int           // calls into the host; default [DefaultHostCalls]
+	KVBytes     int           // keys and values that pass between guest and store; default [DefaultKVBytes]
 	Instances   int           // live instances of the plugin; default min(4, 2*GOMAXPROCS)
 }
 
@@ -36,7 +40,9 @@ const (
 	DefaultTimeout     = 100 * time.Millisecond
 	DefaultFuel        = 20_000_000_000 // far above what fits into the default timeout: time decides, unless asked otherwise
 	DefaultMemoryBytes = 32 << 20
+	DefaultStackBytes  = meter.StackBytes
 	DefaultOutputBytes = 4 << 20
+	DefaultKVBytes     = 16 << 20
 	DefaultLogBytes    = 64 << 10
 	DefaultHostCalls   = 4_000_000 // the Extism ABI moves 8 bytes a call: 4 million are 32 MB
 )
@@ -65,6 +71,9 @@ func (l Limits) withDefaults() Limits {
 	def(&l.OutputBytes, DefaultOutputBytes)
 	def(&l.LogBytes, DefaultLogBytes)
 	def(&l.HostCalls, DefaultHostCalls)
+	def(&l.KVBytes, DefaultKVBytes)
+	def(&l.StackBytes, DefaultStackBytes)
+	l.StackBytes = min(l.StackBytes, DefaultStackBytes)
 	def(&l.Instances, min(4, 2*runtime.GOMAXPROCS(0)))
 	return l
 }
@@ -75,7 +84,32 @@ type PluginOptions struct {
 	Limits    Limits            // zero fields take their defaults
 	Config    map[string]string // what the guest reads by config_get; copied
 	Functions []HostFunction    // importable from "extism:host/user"
-	Preload   bool              // make code resident and start one instance in Load, instead of at the first call
+	// HTTP serves the ABI's own http_request; nil refuses it. It gets the rules of [HostFunction.Func].
+	HTTP func(ctx context.Context, call *HostCall, req *HTTPRequest) (*HTTPResponse, error)
+	// PreciseClock lets the guest read the clocks to the nanosecond; else they tick every [CoarseClock], which is too
+	// coarse to time a cache or a neighbour with.
+	PreciseClock bool
+	// Seed makes the guest's random numbers the same in every call; nil takes the system's.
+	Seed    *uint64
+	Breaker Breaker // when to stop calling a plugin that fails; the zero value never does
+	Preload bool    // make code resident and start one instance in Load, instead of at the first call
+}
+
+// CoarseClock is the grain of a guest's clocks without [PluginOptions.PreciseClock].
+const CoarseClock = time.Millisecond
+
+// HTTPRequest is what a guest asks of http_request.
+type HTTPRequest struct {
+	Method, URL string
+	Headers     map[string]string
+	Body        []byte // a view, valid during the call
+}
+
+// HTTPResponse answers it. Header names are in lower case.
+type HTTPResponse struct {
+	Status  int
+	Headers map[string]string
+	Body    []byte
 }
 
 // ValueType is a WebAssembly number type.
@@ -91,12 +125,14 @@ const (
 //
 // Func gets the parameters in stack and leaves the results there, both from index 0; stack has room for the longer of
 // the two. An error stops the guest: an *[Error] keeps its code, any other becomes a trap. ctx ends at the call's
-// deadline; a function that blocks must watch it. Func runs on the caller's goroutine, and concurrently for different
-// instances; call is valid until it returns.
+// deadline. A function that goes on regardless is left behind: the guest is stopped, and call refuses everything. Func
+// runs concurrently for different instances; call and stack are valid until it returns.
 type HostFunction struct {
 	Name            string
 	Params, Results []ValueType
-	Func            func(ctx context.Context, call *HostCall, stack []uint64) error
+	// Quick says that Func never blocks. It then runs on the guest's goroutine, which saves a microsecond.
+	Quick bool
+	Func  func(ctx context.Context, call *HostCall, stack []uint64) error
 }
 
 // Call names an export and its input.
@@ -143,4 +179,6 @@ type Stats struct {
 	Restores, Discards  uint64          // instances restored to their first state; instances thrown away
 	MemoryBytes         uint64          // linear memory of the live instances, as the guests see it
 	Resident            bool            // native code is in memory
+	Breaker             string          // "closed", "open" or "probing"; "off" without one
+	Opened              uint64          // how often the breaker opened
 }

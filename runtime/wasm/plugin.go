@@ -29,6 +29,12 @@ type Plugin struct {
 	callable  map[string]bool // function exports, whether they have the calling convention's signature
 	pool      pool
 
+	http         func(context.Context, *HostCall, *HTTPRequest) (*HTTPResponse, error)
+	preciseClock bool
+	seed         *uint64
+	breaker      breaker
+	leftBehind   atomic.Int32 // host functions that outlived their call
+
 	// codeMu guards code. Lock order: codeMu before pool.mu.
 	codeMu sync.Mutex
 	code   *code
@@ -96,17 +102,27 @@ func (p *Plugin) Call(ctx context.Context, c Call) (Result, error) {
 		}
 		return Result{}, p.count(p.failf(CodeNoExport, c.Export, "the module has no such export"))
 	}
+	probe, err := p.breaker.enter(nanotime())
+	if err != nil {
+		return Result{}, p.count(p.failf(CodeBreakerOpen, c.Export, "%v", err))
+	}
+	res, err := p.call(ctx, &c)
+	p.breaker.leave(nanotime(), probe, err)
+	return res, p.count(err)
+}
+
+func (p *Plugin) call(ctx context.Context, c *Call) (Result, error) {
 	inst, err := p.pool.acquire(ctx)
 	if err != nil {
-		return Result{}, p.count(p.at(c.Export, err))
+		return Result{}, p.at(c.Export, err)
 	}
 	timeout := p.limits.Timeout
 	if c.Timeout > 0 && c.Timeout < timeout {
 		timeout = c.Timeout
 	}
-	res, err := inst.call(ctx, &c, timeout)
+	res, err := inst.call(ctx, c, timeout)
 	p.pool.release(inst)
-	return res, p.count(err)
+	return res, err
 }
 
 // at names the export in an error from before the call.
@@ -138,6 +154,7 @@ func (p *Plugin) Stats() Stats {
 	p.codeMu.Unlock()
 	s := p.pool.stats()
 	s.Resident = resident
+	s.Breaker, s.Opened = p.breaker.state(nanotime())
 	return s
 }
 

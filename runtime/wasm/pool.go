@@ -102,7 +102,7 @@ func (p *pool) wait(ctx context.Context) (*instance, error) {
 	case inst := <-ch:
 		return inst, nil
 	case <-ctx.Done():
-		err = &Error{Code: CodeCanceled, Plugin: p.plugin.name, Message: "canceled while waiting for an instance", Err: ctx.Err()}
+		err = &Error{Code: CodeCanceled, Plugin: p.plugin.name, Message: "canceled while waiting for an instance", Err: ctx.Err(), caller: true}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			err.Code, err.Message = CodeDeadline, "the caller's deadline passed while waiting for an instance"
 		}

@@ -76,7 +76,7 @@ func TestCall_FreshStateWithoutSnapshot(t *testing.T) {
 
 func TestPool_WaitsAndGivesUp(t *testing.T) {
 	release := make(chan struct{})
-	block := HostFunction{Name: "block", Func: func(context.Context, *HostCall, []uint64) error { <-release; return nil }}
+	block := HostFunction{Name: "block", Quick: true, Func: func(context.Context, *HostCall, []uint64) error { <-release; return nil }}
 	m := Build()
 	f := m.Import("extism:host/user", "block", none, none)
 	m.Export("run", m.Func(none, none, 0, Invoke(f)))

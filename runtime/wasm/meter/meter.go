@@ -24,7 +24,7 @@ import (
 )
 
 // Version changes when the output for some module changes; caches of compiled code are bound to it.
-const Version = 1
+const Version = 2
 
 // Names that a guest may not use: the import that the rewriting adds, and the prefix of its exports.
 const (
@@ -32,6 +32,7 @@ const (
 	TickName       = "tick"
 	ReservedPrefix = "ledge:meter/"
 	FuelGlobal     = ReservedPrefix + "fuel"  // i64, counts down
+	StackGlobal    = ReservedPrefix + "stack" // i32, bytes that frames may still take; starts with StackBytes
 	DirtyGlobal    = ReservedPrefix + "dirty" // i32, not 0 after a function that writes memory or a global was entered
 	globalPrefix   = ReservedPrefix + "global/"
 )
@@ -39,7 +40,7 @@ const (
 // TickStackOverflow is the value that tick is called with when calls are nested too deep. No charge reaches it.
 const TickStackOverflow = math.MinInt64
 
-// StackBytes is what the frames of nested calls may take, by the estimate of frameBytes. The engine's own stack grows
+// StackBytes is what the frames of nested calls may take unless the host sets [StackGlobal], by the estimate of frameBytes. The engine's own stack grows
 // by doubling and copying, so that what it holds may be a few times as much.
 const StackBytes = 8 << 20
 

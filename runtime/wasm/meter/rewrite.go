@@ -215,6 +215,7 @@ func (m *module) addExports(g *added, out *Output) []byte {
 		added = append(added, Export{Name: name, Kind: KindGlobal, Index: index})
 	}
 	add(FuelGlobal, g.fuel)
+	add(StackGlobal, g.depth)
 	add(DirtyGlobal, g.dirty)
 	for i := m.impGlobal; i < uint32(len(m.globals)); i++ {
 		switch t := m.globals[i]; {

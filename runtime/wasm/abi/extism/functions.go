@@ -2,7 +2,6 @@ package extism
 
 import (
 	"encoding/binary"
-	"fmt"
 )
 
 // Function is one import of the ABI.
@@ -50,8 +49,8 @@ func Functions() []Function {
 		{"var_get", i64, i64, varGet, false},
 		{"var_set", i64s, none, varSet, false},
 		{"http_request", i64s, i64, httpRequest, false},
-		{"http_status_code", none, i32, func(k *Kernel, s []uint64) error { s[0] = 0; return nil }, true},
-		{"http_headers", none, i64, func(k *Kernel, s []uint64) error { s[0] = 0; return nil }, true},
+		{"http_status_code", none, i32, func(k *Kernel, s []uint64) error { s[0] = uint64(uint32(k.httpStatus)); return nil }, true},
+		{"http_headers", none, i64, httpHeaders, false},
 		// Guests may log on every level; how much is the caller's limit.
 		{"get_log_level", none, i32, func(k *Kernel, s []uint64) error { s[0] = 0; return nil }, true},
 	}
@@ -205,10 +204,6 @@ func varSet(k *Kernel, s []uint64) error {
 	k.Free(s[0])
 	k.Free(s[1])
 	return nil
-}
-
-func httpRequest(k *Kernel, s []uint64) error {
-	return fmt.Errorf("http_request: %w: this host grants plugins no network", ErrDenied)
 }
 
 func (k *Kernel) log(level int, off uint64) error {

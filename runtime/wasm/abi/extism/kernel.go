@@ -4,7 +4,7 @@
 // A guest and its host exchange bytes through blocks in a memory of the host. The guest names a block by its offset,
 // a number that it is free to make up; so every offset is checked: it must lie, with all bytes that are read or
 // written, inside one block that is allocated now. The reference lets a guest read and write the whole kernel memory.
-// Other differences: vars last for one call, and http_request is always refused.
+// Other differences: vars last for one call, and http_request is refused unless the host lends HTTP.
 //
 // The package knows nothing of the engine or of limits other than memory; those are its caller's. A [Kernel] serves
 // one instance and is not safe for concurrent use. Start reading at [Functions].
@@ -59,6 +59,8 @@ type Kernel struct {
 	Reserve func(bytes uint64) bool
 	// Log takes a line of the guest; level counts from 0, trace, to 4, error. An error stops the guest.
 	Log func(level int, text []byte) error
+	// HTTP makes a request of the guest; nil refuses it. An error stops the guest.
+	HTTP func(*HTTPRequest) (*HTTPResponse, error)
 
 	arena  []byte
 	blocks []block // by start, without gaps
@@ -75,6 +77,8 @@ type Kernel struct {
 	errLen      uint64
 	vars        map[string][]byte
 	varBytes    int
+	httpStatus  int
+	httpHeaders map[string]string
 }
 
 // Begin starts a call with input, which is read until the call ends.
@@ -87,6 +91,7 @@ func (k *Kernel) Begin(input []byte) {
 func (k *Kernel) End() {
 	k.reset()
 	k.input = nil
+	k.httpStatus, k.httpHeaders = 0, nil
 	if k.vars != nil {
 		k.vars, k.varBytes = nil, 0
 	}
