@@ -184,7 +184,7 @@ func (a *answer) run(ctx context.Context) error {
 			a.guess.result(len(a.draft), right)
 			a.res.Proposed, a.res.Accepted = a.res.Proposed+len(a.draft), a.res.Accepted+right
 		}
-		if len(a.text) == a.e.context {
+		if len(a.text) >= a.e.context {
 			if !a.r.ContextShift {
 				return a.e.finish(&a.stops, a.decoder.Flush(), a.emit)
 			}
@@ -206,7 +206,7 @@ func (a *answer) proposeNext() {
 	if a.guess == nil || a.e.sched.crowded() {
 		return
 	}
-	limit := a.e.context - len(a.text)
+	limit := a.e.context - len(a.text) - 1
 	if a.r.MaxTokens > 0 {
 		limit = min(limit, a.r.MaxTokens-a.res.CompletionTokens-1)
 	}

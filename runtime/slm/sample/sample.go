@@ -20,6 +20,9 @@ type Params struct {
 	TopP float64
 	// MinP in [0, 1] drops tokens less probable than MinP times the most probable one; 0 keeps all.
 	MinP float64
+	// TypicalP in [0, 1] keeps the tokens whose surprise is nearest to the expected one until their sum reaches it; 0 and 1
+	// keep all (Meister et al. 2022). It comes after top-k and min-p and before top-p.
+	TypicalP float64
 	// TopK keeps the K most probable tokens; 0 keeps all.
 	TopK int
 	// Seed of the random stream. Equal seeds, parameters and logits give equal tokens.
@@ -44,6 +47,7 @@ type Sampler struct {
 	bias   []biased
 	saved  []biased // logits that penalties changed, to put back
 	cand   []candidate
+	odd    []candidate // scratch space of typical
 }
 
 type biased struct {
@@ -69,6 +73,7 @@ func New(p Params) (*Sampler, error) {
 		{"temperature", p.Temperature, 0, 100},
 		{"top_p", p.TopP, 0, 1},
 		{"min_p", p.MinP, 0, 1},
+		{"typical_p", p.TypicalP, 0, 1},
 		{"repeat_penalty", p.RepeatPenalty, 0, 10},
 		{"frequency_penalty", p.FrequencyPenalty, -2, 2},
 		{"presence_penalty", p.PresencePenalty, -2, 2},
@@ -152,6 +157,7 @@ func (s *Sampler) choose(logits []float32) int32 {
 		return best
 	}
 	s.weigh(logits, float64(logits[best]))
+	s.typical()
 	s.truncate()
 	total := 0.0
 	for _, c := range s.cand {

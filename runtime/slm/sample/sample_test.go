@@ -375,3 +375,34 @@ func BenchmarkLogProbs(b *testing.B) {
 		LogProbs(logits, 5, 20)
 	}
 }
+
+func TestSample_TypicalKeepsWhatSurprisesAsExpected(t *testing.T) {
+	// p = 0.5, 0.3, 0.1, 0.1: the entropy is 1.168, the surprises are 0.69, 1.20, 2.30, 2.30. The nearest is the second
+	// token, then the first; both together reach 0.8.
+	logits := []float32{float32(math.Log(0.5)), float32(math.Log(0.3)), float32(math.Log(0.1)), float32(math.Log(0.1))}
+	for _, tc := range []struct {
+		p    float64
+		want []int32
+	}{{0.2, []int32{1}}, {0.7, []int32{0, 1}}, {0.85, []int32{0, 1, 2}}, {1, []int32{0, 1, 2, 3}}} {
+		seen := map[int32]int{}
+		s, err := New(Params{Temperature: 1, TypicalP: tc.p, Seed: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20000 {
+			seen[s.Sample(logits)]++
+		}
+		if len(seen) != len(tc.want) {
+			t.Errorf("typical_p %g: %v, want only %v", tc.p, seen, tc.want)
+		}
+		total := 0.0
+		for _, id := range tc.want {
+			total += math.Exp(float64(logits[id]))
+		}
+		for _, id := range tc.want {
+			if got, want := float64(seen[id])/20000, math.Exp(float64(logits[id]))/total; math.Abs(got-want) > 0.02 {
+				t.Errorf("typical_p %g: token %d has a share of %.3f, want %.3f", tc.p, id, got, want)
+			}
+		}
+	}
+}

@@ -1,6 +1,10 @@
 package sample
 
-import "math"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
 // truncate applies top-p to s.cand, of which top-k and min-p have been applied while weighing.
 func (s *Sampler) truncate() {
@@ -40,6 +44,43 @@ func (s *Sampler) truncate() {
 		popToEnd(s.cand, taken)
 	}
 	s.cand = reverseTail(s.cand, taken)
+}
+
+// typical applies locally typical sampling to s.cand, whose order stays.
+func (s *Sampler) typical() {
+	if s.p.TypicalP <= 0 || s.p.TypicalP >= 1 || len(s.cand) < 2 {
+		return
+	}
+	mass := 0.0
+	for _, c := range s.cand {
+		mass += c.p
+	}
+	entropy := 0.0
+	for _, c := range s.cand {
+		entropy -= c.p / mass * math.Log(c.p/mass)
+	}
+	// In s.odd p is how far a token's surprise is from the entropy, and id its place in s.cand.
+	s.odd = s.odd[:0]
+	for i, c := range s.cand {
+		s.odd = append(s.odd, candidate{int32(i), math.Abs(-math.Log(c.p/mass) - entropy)})
+	}
+	slices.SortFunc(s.odd, func(a, b candidate) int {
+		if c := cmp.Compare(a.p, b.p); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.id, b.id)
+	})
+	n, sum := 0, 0.0
+	for n < len(s.odd) && (n == 0 || sum < s.p.TypicalP*mass) {
+		sum += s.cand[s.odd[n].id].p
+		n++
+	}
+	kept := s.odd[:n]
+	slices.SortFunc(kept, func(a, b candidate) int { return cmp.Compare(a.id, b.id) })
+	for i, k := range kept {
+		s.cand[i] = s.cand[k.id]
+	}
+	s.cand = s.cand[:n]
 }
 
 func exponent(p float64) int { return min(max(1023-int(math.Float64bits(p)>>52), 0), 127) }
