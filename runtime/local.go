@@ -91,7 +91,8 @@ func (m *localModel) Generate(ctx context.Context, p *pipeline.Prompt, emit func
 	if err != nil {
 		return pipeline.Outcome{}, err
 	}
-	params := sample.Params{Temperature: p.Temperature, TopP: p.TopP, FrequencyPenalty: p.FrequencyPenalty, PresencePenalty: p.PresencePenalty}
+	params := sample.Params{Temperature: p.Temperature, TopP: p.TopP, FrequencyPenalty: p.FrequencyPenalty, PresencePenalty: p.PresencePenalty,
+		TopK: p.TopK, MinP: p.MinP, TypicalP: p.TypicalP, RepeatPenalty: p.RepetitionPenalty}
 	if p.Seed != nil {
 		params.Seed = uint64(*p.Seed)
 	} else {
@@ -106,7 +107,7 @@ func (m *localModel) Generate(ctx context.Context, p *pipeline.Prompt, emit func
 	}
 	calls := newCallScanner(p.Tools)
 	result, err := m.engine.Generate(ctx, engine.Request{Prompt: ids, MaxTokens: p.MaxTokens, Sampling: params, Stop: p.Stop,
-		Logprobs: p.Logprobs, TopLogprobs: p.TopLogprobs}, func(t engine.Token) error {
+		Tenant: p.Tenant, ContextShift: p.ContextShift, Logprobs: p.Logprobs, TopLogprobs: p.TopLogprobs}, func(t engine.Token) error {
 		d := pipeline.Delta{Text: calls.push(t.Text)}
 		if p.Logprobs && t.ID >= 0 {
 			d.Tokens = []openai.TokenLogprob{tokenLogprob(t)}
@@ -151,6 +152,14 @@ func engineError(err error) error {
 	var long *engine.ContextError
 	if errors.As(err, &long) {
 		return &openai.Error{Status: http.StatusBadRequest, Type: openai.TypeInvalidRequest, Param: "messages", Code: "context_length_exceeded", Message: err.Error()}
+	}
+	var memory *engine.MemoryError
+	if errors.As(err, &memory) {
+		return &openai.Error{Status: http.StatusBadRequest, Type: openai.TypeInvalidRequest, Param: "max_tokens", Code: "insufficient_memory", Message: err.Error()}
+	}
+	var busy *engine.BusyError
+	if errors.As(err, &busy) {
+		return &openai.Error{Status: http.StatusTooManyRequests, Type: openai.TypeRateLimit, Code: "overloaded", RetryAfter: 1, Message: err.Error()}
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err

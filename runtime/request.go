@@ -54,7 +54,7 @@ func (r *Runtime) chatRequest(id string, who Identity, req *openai.ChatRequest) 
 		return nil, openai.Invalid("response_format", "unsupported_parameter", "response_format %q is not supported yet; only text is", f.Type)
 	}
 	p := &pipeline.Request{ID: id, Tenant: who.Tenant, Endpoint: "chat", Stream: req.Stream, Messages: req.Messages}
-	p.Prompt = pipeline.Prompt{Tools: req.Tools, ToolChoice: req.ToolChoice, Logprobs: req.Logprobs, LogitBias: req.LogitBias, Seed: req.Seed, Stop: req.Stop}
+	p.Prompt = pipeline.Prompt{Tools: req.Tools, ToolChoice: req.ToolChoice, Tenant: who.Tenant, Logprobs: req.Logprobs, LogitBias: req.LogitBias, Seed: req.Seed, Stop: req.Stop}
 	if req.TopLogprobs != nil {
 		if !req.Logprobs && *req.TopLogprobs > 0 {
 			return nil, openai.Invalid("top_logprobs", "invalid_value", "top_logprobs needs logprobs to be true")
@@ -74,7 +74,7 @@ func (r *Runtime) chatRequest(id string, who Identity, req *openai.ChatRequest) 
 		}
 	}
 	return p, r.sampling(p, samplingFields{maxTokens: maxTokens, temperature: req.Temperature, topP: req.TopP, n: req.N,
-		frequency: req.FrequencyPenalty, presence: req.PresencePenalty})
+		frequency: req.FrequencyPenalty, presence: req.PresencePenalty, local: req.LocalSampling})
 }
 
 // completionRequest does the same for a completion request.
@@ -104,7 +104,7 @@ func (r *Runtime) completionRequest(id string, who Identity, req *openai.Complet
 		}
 		p.Prompts[i].Text = text
 	}
-	p.Prompt = pipeline.Prompt{LogitBias: req.LogitBias, Seed: req.Seed, Stop: req.Stop}
+	p.Prompt = pipeline.Prompt{Tenant: who.Tenant, LogitBias: req.LogitBias, Seed: req.Seed, Stop: req.Stop}
 	if req.Logprobs != nil {
 		if *req.Logprobs > 5 {
 			return nil, openai.Invalid("logprobs", "invalid_value", "logprobs: %d is more than 5", *req.Logprobs)
@@ -117,12 +117,13 @@ func (r *Runtime) completionRequest(id string, who Identity, req *openai.Complet
 		maxTokens = &n
 	}
 	return p, r.sampling(p, samplingFields{maxTokens: maxTokens, temperature: req.Temperature, topP: req.TopP, n: req.N,
-		frequency: req.FrequencyPenalty, presence: req.PresencePenalty})
+		frequency: req.FrequencyPenalty, presence: req.PresencePenalty, local: req.LocalSampling})
 }
 
 type samplingFields struct {
 	maxTokens, n                           *int
 	temperature, topP, frequency, presence *float64
+	local                                  openai.LocalSampling
 }
 
 // sampling checks the numbers and fills in what is absent.
@@ -149,6 +150,24 @@ func (r *Runtime) sampling(p *pipeline.Request, f samplingFields) error {
 	}
 	if err := number("presence_penalty", f.presence, 0, -2, 2, &p.Prompt.PresencePenalty); err != nil {
 		return err
+	}
+	if err := number("min_p", f.local.MinP, 0, 0, 1, &p.Prompt.MinP); err != nil {
+		return err
+	}
+	if err := number("typical_p", f.local.TypicalP, 1, 0, 1, &p.Prompt.TypicalP); err != nil {
+		return err
+	}
+	if err := number("repetition_penalty", f.local.RepetitionPenalty, 1, 0.1, 10, &p.Prompt.RepetitionPenalty); err != nil {
+		return err
+	}
+	if k := f.local.TopK; k != nil {
+		if *k < -1 {
+			return openai.Invalid("top_k", "invalid_value", "top_k: %d is not at least 0", *k)
+		}
+		p.Prompt.TopK = max(*k, 0) // some clients write -1 for all
+	}
+	if shift := f.local.ContextShift; shift != nil {
+		p.Prompt.ContextShift = *shift
 	}
 	p.Choices = 1
 	if f.n != nil {

@@ -31,7 +31,7 @@ func (r *Runtime) buildRoutes(ctx context.Context) error {
 }
 
 func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route) (*pipeline.Route, error) {
-	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), AlwaysOffer: cfg.OfferTools}
+	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), AlwaysOffer: cfg.OfferTools, ContextShift: cfg.ContextShift}
 	version := sha256.New()
 	fmt.Fprintf(version, "%q %q %d\n", cfg.PromptVersion, cfg.System, cfg.Window)
 	for _, m := range cfg.Models {

@@ -263,6 +263,15 @@ func (r *Runtime) LocalModel() (id string, info engine.Info, ok bool) {
 	return r.local.id, r.local.engine.Info(), true
 }
 
+// EngineStats are the figures of the models that are loaded on this device, by their ids.
+func (r *Runtime) EngineStats() map[string]engine.Stats {
+	out := map[string]engine.Stats{}
+	if r.local != nil {
+		out[r.local.id] = r.local.engine.Stats()
+	}
+	return out
+}
+
 // DataDir is where the state lives.
 func (r *Runtime) DataDir() string { return r.dir }
 

@@ -121,6 +121,7 @@ type Route struct {
 	Tools         []string `yaml:"tools"`
 	OfferTools    bool     `yaml:"offer_tools"` // offer them to the model even when the client offers none
 	Window        int      `yaml:"window"`
+	ContextShift  bool     `yaml:"context_shift"` // go on when the context is full, with the older half of it forgotten
 }
 
 // Stage names the plugin of a stage and what its failure means.

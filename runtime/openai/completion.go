@@ -25,6 +25,7 @@ type CompletionRequest struct {
 	PresencePenalty  *float64           `json:"presence_penalty,omitempty"`
 	LogitBias        map[string]float64 `json:"logit_bias,omitempty"`
 	User             string             `json:"user,omitempty"`
+	LocalSampling
 }
 
 // Prompt is one or more prompts, each a text or a list of token ids. Exactly one of the two is set in an item.

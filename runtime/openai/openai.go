@@ -33,6 +33,7 @@ type ChatRequest struct {
 	ToolChoice          *ToolChoice        `json:"tool_choice,omitempty"`
 	ResponseFormat      *ResponseFormat    `json:"response_format,omitempty"`
 	User                string             `json:"user,omitempty"`
+	LocalSampling
 
 	// Raw is the body as the client sent it, field by field, for what must be passed on to a remote model unchanged.
 	Raw map[string]json.RawMessage `json:"-"`

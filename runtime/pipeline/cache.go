@@ -109,6 +109,7 @@ func (x *exchange) params() string {
 	b := make([]byte, 0, 128)
 	b = fmt.Appendf(b, "max=%d temp=%g top_p=%g n=%d logprobs=%t/%d freq=%g pres=%g", x.budget(), p.Temperature, p.TopP,
 		x.req.Choices, p.Logprobs, p.TopLogprobs, p.FrequencyPenalty, p.PresencePenalty)
+	b = fmt.Appendf(b, " top_k=%d min_p=%g typical_p=%g rep=%g shift=%t", p.TopK, p.MinP, p.TypicalP, p.RepetitionPenalty, p.ContextShift || x.route.ContextShift)
 	if p.Seed != nil && p.Temperature > 0 {
 		b = fmt.Appendf(b, " seed=%d", *p.Seed)
 	}

@@ -43,6 +43,8 @@ type Prompt struct {
 	Tools      []openai.Tool
 	ToolChoice *openai.ToolChoice
 
+	Tenant string // whose it is, from the credential: nothing of one tenant's prompts is reused for another's
+
 	MaxTokens        int // above 0
 	Temperature      float64
 	TopP             float64
@@ -53,6 +55,13 @@ type Prompt struct {
 	FrequencyPenalty float64
 	PresencePenalty  float64
 	LogitBias        map[string]float64
+
+	// For models on this device.
+	TopK              int     // 0: all
+	MinP              float64 // 0: off
+	TypicalP          float64 // 1: off
+	RepetitionPenalty float64 // 1: off
+	ContextShift      bool    // go on when the context is full
 
 	// Raw holds the client's fields as sent, for a remote model. Fields above go over it.
 	Raw map[string][]byte
@@ -86,20 +95,21 @@ type Stage struct {
 
 // Route is a pipeline that clients choose by name. It is read-only while requests run.
 type Route struct {
-	Name        string
-	Models      []Model // the first is the default
-	System      string  // put before the client's messages
-	Version     string  // changes whenever the same request may be answered otherwise
-	Router      *Stage
-	Input       []Stage
-	Tool        []Stage
-	Output      []Stage
-	CachePlan   *Stage
-	CacheTTL    time.Duration
-	Tools       []HostTool
-	Undescribed []Undescribed
-	AlwaysOffer bool // offer Tools to the model even when the client offers none
-	Window      int  // bytes of a stream held back, at most
+	Name         string
+	Models       []Model // the first is the default
+	ContextShift bool    // answers of models on this device go on when the context is full
+	System       string  // put before the client's messages
+	Version      string  // changes whenever the same request may be answered otherwise
+	Router       *Stage
+	Input        []Stage
+	Tool         []Stage
+	Output       []Stage
+	CachePlan    *Stage
+	CacheTTL     time.Duration
+	Tools        []HostTool
+	Undescribed  []Undescribed
+	AlwaysOffer  bool // offer Tools to the model even when the client offers none
+	Window       int  // bytes of a stream held back, at most
 }
 
 // HostTool is a tool that is run here.
@@ -224,6 +234,7 @@ func (x *exchange) answer() (*cachedAnswer, error) {
 	for i := range prompts {
 		for j := range x.req.Choices {
 			prompt := x.req.Prompt
+			prompt.ContextShift = prompt.ContextShift || x.route.ContextShift
 			if len(x.req.Prompts) > 0 {
 				prompt.Text, prompt.Tokens = x.req.Prompts[i].Text, x.req.Prompts[i].Tokens
 			} else {

@@ -99,7 +99,10 @@ func (e *Engine) Generate(ctx context.Context, r Request, emit func(Token) error
 	if err != nil {
 		return res, err
 	}
-	defer func() { release(err) }()
+	defer func() {
+		e.sched.count(&res)
+		release(err)
+	}()
 	res.ReusedTokens = t.reused
 	a := answer{e: e, r: &r, t: t, res: &res, sampler: sampler, text: slices.Clone(r.Prompt), decoder: e.tok.NewDecoder(),
 		stops: stopper{stops: r.Stop}, form: newGuide(r.Constraint, e.tok.Size()), emit: emit}

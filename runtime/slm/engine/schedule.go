@@ -426,7 +426,6 @@ func (s *scheduler) collect() bool {
 		add(t, n)
 		left -= n
 	}
-	s.stats.decoding = decoding
 	return true
 }
 
