@@ -11,11 +11,13 @@ import (
 )
 
 // GBNF compiles a grammar in llama.cpp's notation. The text must match the rule root.
-func GBNF(source string) (*Grammar, error) {
+func GBNF(source string) (*Grammar, error) { return Compile(Form{Content: &Source{KindGBNF, source}}) }
+
+func gbnfSource(b *builder, source string) (expr, error) {
 	if len(source) > MaxSource {
 		return nil, fmt.Errorf("grammar: %w: %d bytes, more than %d", ErrLimit, len(source), MaxSource)
 	}
-	p := &gbnfParser{b: newBuilder(), src: source, rules: map[string]int{}, line: 1}
+	p := &gbnfParser{b: b, src: source, rules: map[string]int{}, line: 1}
 	if err := p.parse(); err != nil {
 		return nil, fmt.Errorf("grammar: line %d: %w", p.line, err)
 	}
@@ -23,11 +25,7 @@ func GBNF(source string) (*Grammar, error) {
 	if !ok {
 		return nil, fmt.Errorf("grammar: it has no rule root")
 	}
-	g, err := p.b.finish("gbnf", root)
-	if err != nil {
-		return nil, fmt.Errorf("grammar: %w", err)
-	}
-	return g, nil
+	return exprCall(root), nil
 }
 
 type gbnfParser struct {

@@ -75,7 +75,7 @@ func NewVocabulary(size int, text func(id int32) []byte, end func(id int32) bool
 }
 
 // maxMaskBytes bounds the masks kept for one grammar and vocabulary.
-const maxMaskBytes = 32 << 20
+const maxMaskBytes = 8 << 20
 
 // Program is a grammar over a vocabulary, with the states and masks found so far. It is safe for concurrent use.
 type Program struct {

@@ -9,22 +9,19 @@ import (
 
 // Regex compiles a regular expression in RE2's syntax. The whole text must match it; ^ and $ may stand at its ends.
 func Regex(pattern string) (*Grammar, error) {
+	return Compile(Form{Content: &Source{KindRegex, pattern}})
+}
+
+func regexSource(b *builder, pattern string) (expr, error) {
 	re, err := parseRegex(pattern)
 	if err != nil {
 		return nil, err
 	}
-	b := newBuilder()
 	e, err := regexExpr(trimAnchors(re), runes)
 	if err != nil {
 		return nil, fmt.Errorf("regex: %w", err)
 	}
-	root := b.declare("regex")
-	b.define(root, e)
-	g, err := b.finish("regex", root)
-	if err != nil {
-		return nil, fmt.Errorf("regex: %w", err)
-	}
-	return g, nil
+	return b.rule("regex", e), b.err
 }
 
 // maxPattern bounds a regular expression, in bytes.

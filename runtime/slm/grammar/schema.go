@@ -21,38 +21,27 @@ func (e *SchemaError) Error() string {
 
 // JSON matches any JSON object; with value, any JSON value.
 func JSON(value bool) (*Grammar, error) {
-	b := newBuilder()
-	c := &schemaCompiler{b: b}
-	root := b.declare("json")
-	e := c.anyValue()
-	if !value {
-		e = c.anyObject()
+	if value {
+		return Compile(Form{Content: &Source{KindSchema, "true"}})
 	}
-	b.define(root, exprSeq{b.space(), e})
-	return b.finish("json_object", root)
+	return Compile(Form{Content: &Source{Kind: KindObject}})
 }
 
 // Schema compiles a JSON Schema (draft 2020-12, and what 7 writes otherwise). Every text that the grammar lets through is
 // an instance of the schema. Properties come in the order of the schema, then additional ones, which are written only
 // where additionalProperties asks for them or there are no properties. What cannot be enforced is a *SchemaError.
 func Schema(doc []byte) (*Grammar, error) {
-	v, err := parseJSON(doc)
+	return Compile(Form{Content: &Source{KindSchema, string(doc)}})
+}
+
+// schemaSource returns what matches the instances of a schema, with no white space around them.
+func schemaSource(b *builder, doc string) (expr, error) {
+	v, err := parseJSON([]byte(doc))
 	if err != nil {
 		return nil, &SchemaError{"", err.Error()}
 	}
-	b := newBuilder()
 	c := &schemaCompiler{b: b, root: v, rules: map[string]int{}, ids: map[*object]int{}}
-	root := b.declare("schema")
-	e, err := c.compile([]part{{raw: v}})
-	if err != nil {
-		return nil, err
-	}
-	b.define(root, exprSeq{b.space(), e})
-	g, err := b.finish("json_schema", root)
-	if err != nil {
-		return nil, &SchemaError{"", err.Error()}
-	}
-	return g, nil
+	return c.compile([]part{{raw: v}})
 }
 
 // space is the white space between tokens of JSON. It ends: a model that likes line breaks would never stop else.
