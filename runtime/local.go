@@ -23,6 +23,7 @@ type localModel struct {
 	id     string
 	digest string
 	engine *engine.Engine
+	forms  *forms
 }
 
 var _ pipeline.Model = (*localModel)(nil)
@@ -35,7 +36,7 @@ func openLocal(ctx context.Context, r *Runtime) (*localModel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", cfg.File, err)
 	}
-	m := &localModel{id: cfg.ID, engine: e}
+	m := &localModel{id: cfg.ID, engine: e, forms: newForms(e)}
 	if m.id == "" {
 		m.id = strings.TrimSuffix(filepath.Base(cfg.File), ".gguf")
 	}
@@ -105,10 +106,14 @@ func (m *localModel) Generate(ctx context.Context, p *pipeline.Prompt, emit func
 		}
 		params.LogitBias[int32(n)] = float32(bias)
 	}
+	held, constraint, err := m.forms.constrain(p)
+	if err != nil {
+		return pipeline.Outcome{}, err
+	}
 	calls := newCallScanner(p.Tools)
 	result, err := m.engine.Generate(ctx, engine.Request{Prompt: ids, MaxTokens: p.MaxTokens, Sampling: params, Stop: p.Stop,
-		Tenant: p.Tenant, ContextShift: p.ContextShift, Logprobs: p.Logprobs, TopLogprobs: p.TopLogprobs}, func(t engine.Token) error {
-		d := pipeline.Delta{Text: calls.push(t.Text)}
+		Tenant: p.Tenant, ContextShift: p.ContextShift, Logprobs: p.Logprobs, TopLogprobs: p.TopLogprobs, Constraint: held}, func(t engine.Token) error {
+		d := pipeline.Delta{Text: calls.push(m.callMark(t) + t.Text)}
 		if p.Logprobs && t.ID >= 0 {
 			d.Tokens = []openai.TokenLogprob{tokenLogprob(t)}
 		}
@@ -117,7 +122,7 @@ func (m *localModel) Generate(ctx context.Context, p *pipeline.Prompt, emit func
 		}
 		return emit(d)
 	})
-	out := pipeline.Outcome{FinishReason: result.FinishReason, Usage: openai.Usage{PromptTokens: len(ids), CompletionTokens: result.CompletionTokens}}
+	out := pipeline.Outcome{FinishReason: result.FinishReason, Usage: openai.Usage{PromptTokens: len(ids), CompletionTokens: result.CompletionTokens}, Constraint: constraint}
 	if err != nil {
 		return out, engineError(err)
 	}

@@ -50,11 +50,12 @@ func (r *Runtime) chatRequest(id string, who Identity, req *openai.ChatRequest) 
 			return nil, openai.Invalid(fmt.Sprintf("tools[%d]", i), "invalid_value", "tools[%d] must be of type function and have a name", i)
 		}
 	}
-	if f := req.ResponseFormat; f != nil && f.Type != "" && f.Type != "text" && len(r.remote) == 0 {
-		return nil, openai.Invalid("response_format", "unsupported_parameter", "response_format %q is not supported yet; only text is", f.Type)
+	format, err := formatOf(req.ResponseFormat, &req.Extensions)
+	if err != nil {
+		return nil, err
 	}
 	p := &pipeline.Request{ID: id, Tenant: who.Tenant, Endpoint: "chat", Stream: req.Stream, Messages: req.Messages}
-	p.Prompt = pipeline.Prompt{Tools: req.Tools, ToolChoice: req.ToolChoice, Tenant: who.Tenant, Logprobs: req.Logprobs, LogitBias: req.LogitBias, Seed: req.Seed, Stop: req.Stop}
+	p.Prompt = pipeline.Prompt{Format: format, Tools: req.Tools, ToolChoice: req.ToolChoice, Tenant: who.Tenant, Logprobs: req.Logprobs, LogitBias: req.LogitBias, Seed: req.Seed, Stop: req.Stop}
 	if req.TopLogprobs != nil {
 		if !req.Logprobs && *req.TopLogprobs > 0 {
 			return nil, openai.Invalid("top_logprobs", "invalid_value", "top_logprobs needs logprobs to be true")
@@ -89,6 +90,10 @@ func (r *Runtime) completionRequest(id string, who Identity, req *openai.Complet
 	case req.BestOf != nil && *req.BestOf != 1 && (req.N == nil || *req.BestOf != *req.N):
 		return nil, openai.Invalid("best_of", "unsupported_parameter", "best_of is not supported beyond n")
 	}
+	format, err := formatOf(nil, &req.Extensions)
+	if err != nil {
+		return nil, err
+	}
 	p := &pipeline.Request{ID: id, Tenant: who.Tenant, Endpoint: "completion", Stream: req.Stream, Prompts: req.Prompt}
 	for i := range p.Prompts {
 		if p.Prompts[i].Tokens == nil {
@@ -104,7 +109,7 @@ func (r *Runtime) completionRequest(id string, who Identity, req *openai.Complet
 		}
 		p.Prompts[i].Text = text
 	}
-	p.Prompt = pipeline.Prompt{Tenant: who.Tenant, LogitBias: req.LogitBias, Seed: req.Seed, Stop: req.Stop}
+	p.Prompt = pipeline.Prompt{Format: format, Tenant: who.Tenant, LogitBias: req.LogitBias, Seed: req.Seed, Stop: req.Stop}
 	if req.Logprobs != nil {
 		if *req.Logprobs > 5 {
 			return nil, openai.Invalid("logprobs", "invalid_value", "logprobs: %d is more than 5", *req.Logprobs)

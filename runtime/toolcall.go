@@ -16,6 +16,9 @@ const (
 	callClose  = "</tool_call>"   //
 	callsOpen  = "[TOOL_CALLS]"   // Mistral: [TOOL_CALLS][{"name":…,"arguments":…}], to the end
 	callPython = "<|python_tag|>" // Llama 3: before a bare {"name":…,"parameters":…}, to the end
+	callPhi    = "<|tool_call|>"  // Phi 4: <|tool_call|>[{"name":…,"arguments":…}]<|/tool_call|>
+
+	callPhiClose = "<|/tool_call|>"
 )
 
 // maxCallBytes bounds the text held back as a possible tool call.
@@ -70,17 +73,20 @@ func (s *callScanner) push(piece string) string {
 func (s *callScanner) marked() string {
 	var out strings.Builder
 	for {
-		i := strings.Index(s.held, callOpen)
+		i, open, shut := strings.Index(s.held, callOpen), callOpen, callClose
+		if j := strings.Index(s.held, callPhi); j >= 0 && (i < 0 || j < i) {
+			i, open, shut = j, callPhi, callPhiClose
+		}
 		if i < 0 {
-			out.WriteString(s.take(len(s.held) - overlap(s.held, callOpen)))
+			out.WriteString(s.take(len(s.held) - max(overlap(s.held, callOpen), overlap(s.held, callPhi))))
 			return out.String()
 		}
 		out.WriteString(s.take(i))
-		end := strings.Index(s.held, callClose)
+		end := strings.Index(s.held, shut)
 		switch {
 		case end >= 0:
-			block := s.take(end + len(callClose))
-			if !s.parse(block[len(callOpen):end]) {
+			block := s.take(end + len(shut))
+			if !s.parse(block[len(open):end]) {
 				out.WriteString(block)
 			}
 		case len(s.held) > maxCallBytes:
@@ -103,6 +109,8 @@ func (s *callScanner) end() (string, []openai.ToolCall) {
 			rest = ""
 		}
 	case strings.HasPrefix(body, callOpen) && s.parse(body[len(callOpen):]): // the model stopped before the closing mark
+		rest = ""
+	case strings.HasPrefix(body, callPhi) && s.parse(body[len(callPhi):]):
 		rest = ""
 	}
 	if len(s.calls) > 0 && strings.TrimSpace(rest) == "" {

@@ -30,6 +30,8 @@ func TestCallScanner_SeparatesCallsFromText(t *testing.T) {
 		"bare object":        {`{"name": "add", "parameters": {"a": 2}}`, "", `add({"a": 2})`},
 		"python tag":         {`<|python_tag|>{"name": "add", "parameters": {}}`, "", `add({})`},
 		"mistral":            {`[TOOL_CALLS] [{"name": "add", "arguments": {"a": 3}}]`, "", `add({"a": 3})`},
+		"phi":                {`Well: <|tool_call|>[{"name": "add", "arguments": {"a": 1}}, {"name": "sub", "arguments": {}}]<|/tool_call|>`, "Well: ", "add({\"a\": 1})\nsub({})"},
+		"phi, unfinished":    {`<|tool_call|>[{"name": "add", "arguments": {}}]`, "", `add({})`},
 		"an object as text":  {`{"answer": 42}`, `{"answer": 42}`, ""},
 		"arguments as text":  {`{"name":"add","arguments":"{\"a\":1}"}`, "", `add({"a":1})`},
 		"an unfinished mark": {"a <tool_ca", "a <tool_ca", ""},

@@ -154,7 +154,7 @@ func TestErrors_HaveTheRightStatusAndShape(t *testing.T) {
 		"no tokens":         {"/v1/chat/completions", ask("x", "max_tokens", 0), 400, "invalid_value"},
 		"many choices":      {"/v1/chat/completions", ask("x", "n", 99), 400, "invalid_value"},
 		"many stops":        {"/v1/chat/completions", ask("x", "stop", []string{"a", "b", "c", "d", "e"}), 400, "invalid_value"},
-		"json mode":         {"/v1/chat/completions", ask("x", "response_format", map[string]string{"type": "json_object"}), 400, "unsupported_parameter"},
+		"json mode":         {"/v1/chat/completions", ask("x", "response_format", map[string]string{"type": "json"}), 400, "invalid_value"},
 		"over-long prompt":  {"/v1/chat/completions", ask(strings.Repeat("once upon a time ", 3000)), 400, "context_length_exceeded"},
 		"oversized body":    {"/v1/chat/completions", ask(strings.Repeat("x", 80<<10)), 413, "request_too_large"},
 		"bad token id":      {"/v1/completions", `{"model":"default","prompt":[99999999]}`, 400, "invalid_value"},

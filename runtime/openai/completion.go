@@ -26,6 +26,7 @@ type CompletionRequest struct {
 	LogitBias        map[string]float64 `json:"logit_bias,omitempty"`
 	User             string             `json:"user,omitempty"`
 	LocalSampling
+	Extensions
 }
 
 // Prompt is one or more prompts, each a text or a list of token ids. Exactly one of the two is set in an item.

@@ -34,6 +34,7 @@ type ChatRequest struct {
 	ResponseFormat      *ResponseFormat    `json:"response_format,omitempty"`
 	User                string             `json:"user,omitempty"`
 	LocalSampling
+	Extensions
 
 	// Raw is the body as the client sent it, field by field, for what must be passed on to a remote model unchanged.
 	Raw map[string]json.RawMessage `json:"-"`
@@ -42,6 +43,13 @@ type ChatRequest struct {
 // StreamOptions asks for a last chunk with the usage.
 type StreamOptions struct {
 	IncludeUsage bool `json:"include_usage,omitempty"`
+}
+
+// Extensions are fields beside OpenAI's that models on this device take: the answer must match. At most one is set.
+type Extensions struct {
+	Grammar     string `json:"grammar,omitempty"` // GBNF, as llama.cpp's server takes it
+	Regex       string `json:"regex,omitempty"`   // RE2 syntax, of the whole answer
+	GuidedRegex string `json:"guided_regex,omitempty"`
 }
 
 // ResponseFormat is the format asked of the answer: text, json_object or json_schema.

@@ -113,6 +113,9 @@ func (x *exchange) params() string {
 	if p.Seed != nil && p.Temperature > 0 {
 		b = fmt.Appendf(b, " seed=%d", *p.Seed)
 	}
+	if f := p.Format; f != nil {
+		b = fmt.Appendf(b, " format=%s/%t:%q", f.Kind, f.Strict, f.Source)
+	}
 	for _, s := range p.Stop {
 		b = strconv.AppendQuote(append(b, " stop="...), s)
 	}

@@ -79,7 +79,7 @@ func (x *exchange) generate(prompt *Prompt, out *output, countPrompt bool) (Outc
 	}
 	x.usage.CompletionTokens += outcome.Usage.CompletionTokens
 	x.usage.TotalTokens = x.usage.PromptTokens + x.usage.CompletionTokens
-	entry.Reason = outcome.FinishReason
+	entry.Reason, entry.Constraint = outcome.FinishReason, clip(outcome.Constraint, maxReason)
 	if err != nil {
 		entry.Verdict = "error"
 		switch {

@@ -42,6 +42,7 @@ type Prompt struct {
 
 	Tools      []openai.Tool
 	ToolChoice *openai.ToolChoice
+	Format     *Format // nil: the answer is free text
 
 	Tenant string // whose it is, from the credential: nothing of one tenant's prompts is reused for another's
 
@@ -67,6 +68,14 @@ type Prompt struct {
 	Raw map[string][]byte
 }
 
+// Format is a form that the answer must have. A remote model gets the client's own fields instead.
+type Format struct {
+	Kind   string // json_object, json_schema, gbnf, regex
+	Source string // the schema, grammar or pattern
+	Strict bool   // of json_schema: what cannot be enforced is an error
+	Param  string // the field it came in, for errors
+}
+
 // Delta is a piece of an answer. Tokens, if asked for, are those whose text ends in this piece.
 type Delta struct {
 	Text   string
@@ -78,6 +87,7 @@ type Outcome struct {
 	FinishReason string // stop, length, tool_calls, content_filter
 	ToolCalls    []openai.ToolCall
 	Usage        openai.Usage
+	Constraint   string // what the answer was held to, for the trace
 }
 
 // Cache holds answers.

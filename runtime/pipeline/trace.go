@@ -50,6 +50,7 @@ type Entry struct {
 	Digest     string      `json:"digest,omitempty"`
 	Verdict    string      `json:"verdict"`
 	Reason     string      `json:"reason,omitempty"`
+	Constraint string      `json:"constraint,omitempty"` // of a model: what the answer was held to
 	Spans      []EntrySpan `json:"spans,omitempty"`
 	Calls      int         `json:"calls,omitempty"`
 	DurationUS int64       `json:"duration_us"`
