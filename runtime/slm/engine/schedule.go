@@ -401,7 +401,10 @@ func (s *scheduler) collect() bool {
 		s.batch, s.inputs = append(s.batch, t), append(s.inputs, in)
 	}
 	for _, t := range s.running {
-		if n := len(t.tokens) - t.seq.Len(); t.state == ready && n <= maxDraft+1 && rows+n <= model.MaxRows-model.Chunk {
+		if t.state != ready { // what its owner works on is not ours to read
+			continue
+		}
+		if n := len(t.tokens) - t.seq.Len(); n <= maxDraft+1 && rows+n <= model.MaxRows-model.Chunk {
 			add(t, n)
 			decoding++
 		}
