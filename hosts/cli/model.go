@@ -282,13 +282,13 @@ func runModel(ctx context.Context, e *engine.Engine, prompt string, chat bool, r
 
 func newModelBenchCommand() *cobra.Command {
 	var f modelFlags
-	var prompt, n, reps int
+	var prompt, n, reps, parallel, prefix int
 	c := &cobra.Command{
 		Use: "bench", Short: "Measure prefill and decode in tokens a second",
-		Example: "  ledge model bench --model model.gguf -p 512 -n 128 -t 4 -r 5 --json", Args: cobra.NoArgs,
+		Example: "  ledge model bench --model model.gguf -p 512 -n 128 -t 4 -r 5 --json\n  ledge model bench --model model.gguf -n 32 --parallel 8 --prefix 1000", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if prompt < 1 || n < 1 || reps < 1 {
-				return usagef("-p, -n and -r must be at least 1")
+			if prompt < 1 || n < 1 || reps < 1 || parallel < 0 || prefix < 0 {
+				return usagef("-p, -n and -r must be at least 1, --parallel and --prefix not negative")
 			}
 			begin := time.Now()
 			e, err := f.open()
@@ -316,8 +316,37 @@ func newModelBenchCommand() *cobra.Command {
 			}
 			out := map[string]any{"pp": stats(pp), "tg": stats(tg), "rss_bytes": residentBytes(), "load_ms": float64(loaded.Microseconds()) / 1000,
 				"threads": e.Info().Threads, "kernels": kernel.Path(), "prompt": prompt, "tokens": n}
+			if parallel > 0 {
+				single, many := make([]float64, reps), make([]float64, reps)
+				for i := range reps { // alternating, so that what else the machine does meets both
+					for _, m := range []struct {
+						sequences int
+						to        *float64
+					}{{1, &single[i]}, {parallel, &many[i]}} {
+						if *m.to, err = e.MeasureParallel(c.Context(), m.sequences, min(prompt, 64), n); err != nil {
+							return err
+						}
+					}
+				}
+				out["parallel"] = map[string]any{"sequences": parallel, "one": stats(single), "all": stats(many),
+					"ratio": stats(many)["median"].(float64) / stats(single)["median"].(float64)}
+			}
+			if prefix > 0 {
+				first, second, err := e.MeasurePrefix(c.Context(), prefix)
+				if err != nil {
+					return err
+				}
+				out["prefix"] = map[string]any{"tokens": prefix, "first_ms": float64(first.Microseconds()) / 1000,
+					"second_ms": float64(second.Microseconds()) / 1000, "ratio": second.Seconds() / first.Seconds()}
+			}
 			if f.json {
 				return printJSON(c.OutOrStdout(), out)
+			}
+			if p, ok := out["parallel"].(map[string]any); ok {
+				fmt.Fprintf(c.OutOrStdout(), "decode of %d sequences  %9.1f tok/s, %.2f times that of one\n", parallel, p["all"].(map[string]any)["median"], p["ratio"])
+			}
+			if p, ok := out["prefix"].(map[string]any); ok {
+				fmt.Fprintf(c.OutOrStdout(), "first token with %d shared tokens: %.1f ms, then %.1f ms (%.1f%%)\n", prefix, p["first_ms"], p["second_ms"], 100*p["ratio"].(float64))
 			}
 			fmt.Fprintf(c.OutOrStdout(), "prefill of %d tokens  %9.1f tok/s\ndecode of %d tokens   %9.1f tok/s\nload %.1f ms, resident %d MiB, %d threads, kernels %s\n",
 				prompt, out["pp"].(map[string]any)["median"], n, out["tg"].(map[string]any)["median"], out["load_ms"], residentBytes()>>20, e.Info().Threads, kernel.Path())
@@ -327,6 +356,8 @@ func newModelBenchCommand() *cobra.Command {
 	f.register(c)
 	c.Flags().IntVarP(&prompt, "prompt", "p", 512, "tokens of the prompt")
 	c.Flags().IntVarP(&n, "tokens", "n", 128, "tokens decoded")
+	c.Flags().IntVar(&parallel, "parallel", 0, "also decode `N` sequences at once, and compare with one")
+	c.Flags().IntVar(&prefix, "prefix", 0, "also measure the time to the first token of a second prompt that shares `N` tokens with the first")
 	c.Flags().IntVarP(&reps, "repetitions", "r", 5, "repetitions")
 	return c
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,12 @@ type Options struct {
 	KVType   kernel.Type
 	ExactKV  bool // F32, whatever KVType says: its number is the zero value
 	MaxQueue int  // requests that may wait for memory; 0: DefaultQueue; more get a BusyError
+	// PrefixDir keeps the prefix cache on disk too, up to PrefixBytes (0: DefaultPrefixBytes); empty: in memory only. It
+	// is made if it is not there, and must belong to one engine.
+	PrefixDir   string
+	PrefixBytes int64
+	Digest      string       // the file's, where it is known; empty: computed when it is needed
+	Logger      *slog.Logger // nil: discard
 	// NoSpeculation keeps the engine from proposing tokens that it finds in the text so far.
 	NoSpeculation bool
 }
@@ -42,6 +49,8 @@ const (
 	DefaultMaxContext = 8192
 	DefaultKVBytes    = 256 << 20
 	DefaultQueue      = 256
+	// DefaultPrefixBytes is the size of the prefix cache on disk.
+	DefaultPrefixBytes = 1 << 30
 )
 
 // Engine is one loaded model. It is safe for concurrent use.
@@ -148,14 +157,38 @@ func Open(path string, o Options) (_ *Engine, err error) {
 	if o.MaxKVBytes < e.kv.PageBytes() {
 		return nil, &MemoryError{Want: e.kv.PageBytes(), Have: o.MaxKVBytes, Tokens: model.PageTokens}
 	}
-	e.propose = !o.NoSpeculation
-	e.pool = kernel.NewPool(o.Threads)
-	e.sched = newScheduler(m, e.pool, e.kv, int(min(o.MaxKVBytes/e.kv.PageBytes(), 1<<30)), o.MaxQueue, &e.speed)
 	e.digest = sync.OnceValues(func() (string, error) {
 		sum := sha256.Sum256(f.Bytes())
 		return "sha256:" + hex.EncodeToString(sum[:]), nil
 	})
+	var store *disk
+	if o.PrefixDir != "" {
+		if store, err = e.openDisk(&o); err != nil {
+			return nil, fmt.Errorf("prefix cache: %w", err)
+		}
+	}
+	e.propose = !o.NoSpeculation
+	e.pool = kernel.NewPool(o.Threads)
+	e.sched = newScheduler(m, e.pool, e.kv, int(min(o.MaxKVBytes/e.kv.PageBytes(), 1<<30)), o.MaxQueue, &e.speed)
+	e.sched.disk = store
 	return e, nil
+}
+
+func (e *Engine) openDisk(o *Options) (*disk, error) {
+	if o.PrefixBytes <= 0 {
+		o.PrefixBytes = DefaultPrefixBytes
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	digest := o.Digest
+	if digest == "" {
+		var err error
+		if digest, err = e.digest(); err != nil {
+			return nil, err
+		}
+	}
+	return openDisk(o.PrefixDir, o.PrefixBytes, digest+" "+e.kv.Format().String(), o.Logger)
 }
 
 // Close waits for requests in work and unmaps the file.
@@ -275,4 +308,4 @@ func (e *Engine) checkTokens(tokens []int32) error {
 var spaces atomic.Int64
 
 // uniqueSpace is a space of the prefix cache that nobody shares.
-func uniqueSpace() string { return fmt.Sprintf("\x00%d", spaces.Add(1)) }
+func uniqueSpace() string { return fmt.Sprintf("own %d", spaces.Add(1)) }

@@ -141,12 +141,15 @@ func (e *Engine) begin(ctx context.Context, r *Request) (*task, func(error), err
 	}, nil
 }
 
+// tenantSpace begins the names of spaces that last.
+const tenantSpace = "tenant "
+
 // space names what may share pages: a tenant's requests with the same adapter. The model is the engine's only one.
 func space(tenant string, a *Adapter) string {
 	if a == nil {
-		return tenant + "\x00"
+		return tenantSpace + tenant + "\x00"
 	}
-	return tenant + "\x00" + a.digest
+	return tenantSpace + tenant + "\x00" + a.digest
 }
 
 // answer is a request in work.

@@ -2,7 +2,10 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/slm/tokenizer"
@@ -42,4 +45,68 @@ func (e *Engine) Measure(ctx context.Context, prompt []int32, n int) (prefill, d
 		err = e.sched.pass(ctx, t)
 	}
 	return prefill, time.Since(begin), err
+}
+
+// MeasureParallel decodes n tokens in each of several sequences at once, after prompts of the given length, and returns
+// the tokens a second of all together. The prompts are passed before the clock starts.
+func (e *Engine) MeasureParallel(ctx context.Context, sequences, prompt, n int) (float64, error) {
+	if sequences < 1 || sequences > maxRunning || prompt < 1 || n < 1 || prompt+n > e.context {
+		return 0, fmt.Errorf("%d sequences of %d + %d tokens: at most %d of %d", sequences, prompt, n, maxRunning, e.context)
+	}
+	leave, err := e.enter()
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	var begun, all sync.WaitGroup
+	begun.Add(sequences)
+	start := make(chan struct{})
+	errs := make([]error, sequences)
+	for i := range sequences {
+		all.Go(func() {
+			t := &task{space: uniqueSpace(), rows: 1, capacity: prompt + n}
+			for k := range prompt {
+				t.tokens = append(t.tokens, int32((i*7919+k*104729)%e.model.Vocab))
+			}
+			t.firm = prompt
+			err := e.sched.enter(ctx, t)
+			if err == nil {
+				defer e.sched.leave(t, false)
+				err = e.sched.pass(ctx, t)
+			}
+			begun.Done()
+			<-start
+			for k := 0; k < n && err == nil; k++ {
+				t.tokens = append(t.tokens, t.tokens[k%prompt])
+				t.firm++
+				err = e.sched.pass(ctx, t)
+			}
+			errs[i] = err
+		})
+	}
+	begun.Wait()
+	begin := time.Now()
+	close(start)
+	all.Wait()
+	return float64(sequences*n) / time.Since(begin).Seconds(), errors.Join(errs...)
+}
+
+// MeasurePrefix asks twice with the same first tokens and another last one, and returns the times to the first token.
+func (e *Engine) MeasurePrefix(ctx context.Context, prefix int) (first, second time.Duration, err error) {
+	ids := make([]int32, prefix+8)
+	for k := range ids {
+		ids[k] = int32(k * 104729 % e.model.Vocab)
+	}
+	tenant := uniqueSpace()
+	for i, took := range []*time.Duration{&first, &second} {
+		for k := prefix; k < len(ids); k++ {
+			ids[k] = int32((k + 31*i) % e.model.Vocab)
+		}
+		begin := time.Now()
+		if _, err := e.Generate(ctx, Request{Prompt: ids, MaxTokens: 1, Tenant: tenant}, func(Token) error { return nil }); err != nil {
+			return 0, 0, err
+		}
+		*took = time.Since(begin)
+	}
+	return first, second, nil
 }

@@ -85,6 +85,7 @@ type scheduler struct {
 	running  []*task
 	reserved int // pages of all tasks
 	prefix   *prefixCache
+	disk     *disk // nil: none
 	speed    *speeds
 	had      map[string]float64 // tenant -> tokens passed for it, of those with tasks
 	arrivals int64
@@ -122,6 +123,9 @@ func (s *scheduler) close() {
 	s.mu.Unlock()
 	s.work.Broadcast()
 	<-s.done
+	if s.disk != nil {
+		s.disk.close()
+	}
 	s.timer.Stop()
 }
 
@@ -133,6 +137,7 @@ func (s *scheduler) enter(ctx context.Context, t *task) error {
 	if need > s.total {
 		return &MemoryError{Want: int64(need) * s.kv.PageBytes(), Have: int64(s.total) * s.kv.PageBytes(), Tokens: t.capacity}
 	}
+	s.fetch(t)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -214,6 +219,9 @@ func (s *scheduler) await(ctx context.Context, t *task) error {
 
 // leave ends a task and gives its pages back; full ones stay in the prefix cache if keep is set.
 func (s *scheduler) leave(t *task, keep bool) {
+	if keep && t.node != nil {
+		s.persist(t) // before the lock: it copies
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t.state == waiting {
