@@ -18,10 +18,13 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 )
 
@@ -53,7 +56,11 @@ type way struct {
 }
 
 func run(n, warm, size int, binary, portkey string, asJSON bool) error {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	var servers sync.WaitGroup
+	defer servers.Wait() // a server that is only told to stop outlives this process
 	defer cancel()
 	work, err := os.MkdirTemp("", "ledge-bench")
 	if err != nil {
@@ -69,12 +76,12 @@ func run(n, warm, size int, binary, portkey string, asJSON bool) error {
 	base := "http://" + mock.Addr().String() + "/v1"
 	ways := []*way{{Name: "mock, direct", url: base + "/chat/completions", model: "m"}}
 
-	ledge, err := startLedge(ctx, work, binary, base)
+	ledge, err := startLedge(ctx, &servers, work, binary, base)
 	if err != nil {
 		return err
 	}
 	ways = append(ways, ledge)
-	if peer, err := startPortkey(ctx, portkey, base); err != nil {
+	if peer, err := startPortkey(ctx, &servers, portkey, base); err != nil {
 		fmt.Fprintln(os.Stderr, "Portkey is left out:", err)
 	} else {
 		ways = append(ways, peer)
@@ -82,7 +89,7 @@ func run(n, warm, size int, binary, portkey string, asJSON bool) error {
 	for _, w := range ways {
 		w.client = &http.Client{Transport: &http.Transport{Proxy: nil, MaxIdleConnsPerHost: 1}, Timeout: time.Minute}
 	}
-	if err := measure(ways, n, warm, size); err != nil {
+	if err := measure(ctx, ways, n, warm, size); err != nil {
 		return err
 	}
 	for _, w := range ways {
@@ -107,9 +114,12 @@ func run(n, warm, size int, binary, portkey string, asJSON bool) error {
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // measure asks each way in turn, warm times unmeasured first.
-func measure(ways []*way, n, warm, size int) error {
+func measure(ctx context.Context, ways []*way, n, warm, size int) error {
 	filler := strings.Repeat("The harbour was quiet that evening and the boats lay still. ", size/60+1)
 	for i := range warm + n {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		prompt := fmt.Sprintf("%d: %s", i, filler[:size])
 		for k := range ways {
 			w := ways[(i+k)%len(ways)]
@@ -184,7 +194,7 @@ func answer(w http.ResponseWriter, r *http.Request) {
 }
 
 // startLedge starts the appliance with the built-in pipeline in front of the mock, without its cache.
-func startLedge(ctx context.Context, work, binary, base string) (*way, error) {
+func startLedge(ctx context.Context, servers *sync.WaitGroup, work, binary, base string) (*way, error) {
 	if _, err := os.Stat(binary); err != nil {
 		return nil, fmt.Errorf("%w; run make build", err)
 	}
@@ -212,14 +222,14 @@ routes:
 	}
 	cmd := exec.CommandContext(ctx, binary, "serve", "-c", file, "--data", filepath.Join(work, "data"), "--listen", api, "--admin", admin)
 	cmd.Stderr = os.Stderr
-	if err := start(ctx, cmd, "http://"+api+"/livez"); err != nil {
+	if err := start(ctx, servers, cmd, "http://"+api+"/livez"); err != nil {
 		return nil, err
 	}
 	return &way{Name: "ledge, router + pii-guard + injection-guard", url: "http://" + api + "/v1/chat/completions", model: "default"}, nil
 }
 
 // startPortkey starts the peer in front of the mock, with no plugin of its own.
-func startPortkey(ctx context.Context, server, base string) (*way, error) {
+func startPortkey(ctx context.Context, servers *sync.WaitGroup, server, base string) (*way, error) {
 	if _, err := os.Stat(server); err != nil {
 		return nil, fmt.Errorf("%w; run npm ci in bench/gateway", err)
 	}
@@ -230,7 +240,7 @@ func startPortkey(ctx context.Context, server, base string) (*way, error) {
 	_, port, _ := net.SplitHostPort(address)
 	cmd := exec.CommandContext(ctx, "node", server, "--headless", "--port="+port)
 	cmd.Env = append(os.Environ(), "NODE_ENV=production", "TRUSTED_CUSTOM_HOSTS=127.0.0.1,localhost")
-	if err := start(ctx, cmd, "http://"+address+"/"); err != nil {
+	if err := start(ctx, servers, cmd, "http://"+address+"/"); err != nil {
 		return nil, err
 	}
 	return &way{Name: "Portkey, no plugins", url: "http://" + address + "/v1/chat/completions", model: "m", headers: map[string]string{
@@ -238,14 +248,14 @@ func startPortkey(ctx context.Context, server, base string) (*way, error) {
 }
 
 // start runs the command and waits until the address answers.
-func start(ctx context.Context, cmd *exec.Cmd, url string) error {
+func start(ctx context.Context, servers *sync.WaitGroup, cmd *exec.Cmd, url string) error {
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	servers.Go(func() { exited <- cmd.Wait() })
 	for range 300 {
 		select {
 		case err := <-exited:
