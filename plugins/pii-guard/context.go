@@ -13,6 +13,8 @@ const (
 	versionTopic // of software, or of a part of a document
 	countTopic   // a number of something: an order, an invoice, a part
 	idTopic      // a national number
+	birthTopic   // a date of birth
+	passportTopic
 )
 
 // Bounds of the search for a topic, in characters and in bytes of the original text.
@@ -80,8 +82,13 @@ func wordTopic(word string) topic {
 		"sku", "item", "product", "model", "po", "rfc", "patent", "doi", "batch", "lot", "gtin", "ean", "upc", "asin", "timestamp",
 		"bestellung", "bestellnummer", "rechnung", "auftrag", "commande", "facture", "pedido", "factura", "ordine", "fattura",
 		"article", "artikel", "artikelnummer", "confirmation", "transaction", "job", "port", "pid", "bytes", "population", "commit",
-		"issue", "bug", "error", "code", "imei", "hash", "checksum", "parcel", "shipment", "license", "licence", "flight":
+		"issue", "bug", "error", "imei", "hash", "checksum", "parcel", "shipment", "flight":
 		return countTopic
+	case "born", "birth", "dob", "birthday", "birthdate", "geboren", "geburtsdatum", "geburtstag", "geb", "naissance", "n\x80", "n\x80e", "nacimiento", "nacido", "nacida",
+		"nascita", "nato", "nata", "nascimento", "nascido", "geboortedatum", "f\x80dd", "urodzenia", "dateofbirth":
+		return birthTopic
+	case "passport", "passports", "reisepass", "passnummer", "passeport", "pasaporte", "passaporto", "passaporte", "paspoort", "drivers", "driving", "f\x80hrerschein", "permis":
+		return passportTopic
 	case "dni", "nie", "nif", "cpf", "nino", "bsn", "pesel", "aadhaar", "aadhar", "sin", "steuer", "steuerid", "identifikationsnummer",
 		"idnr", "nir", "insee", "insurance", "burgerservicenummer", "sofinummer", "personnummer", "codice", "fiscale", "uidai", "national",
 		"fiscal", "tax", "tin", "nas":

@@ -59,7 +59,7 @@ func (g *Guard) Judge(req *sdk.GuardRequest) sdk.Verdict {
 	stream := req.Stage == sdk.StageOutput
 	final := !stream || req.Final
 	matches, end := scan(req.Text, final, stream)
-	spans, block := g.spans(matches)
+	spans, block := g.spans(req.Text, matches)
 
 	start := min(max(req.Start, 0), len(req.Text))
 	end = max(end, start)
@@ -84,7 +84,7 @@ func (g *Guard) Judge(req *sdk.GuardRequest) sdk.Verdict {
 
 // spans turns matches, ordered by start, into spans without overlap. block has a bit for each entity that the policy
 // blocks, where one was found.
-func (g *Guard) spans(matches []match) (spans []sdk.Span, block uint32) {
+func (g *Guard) spans(text string, matches []match) (spans []sdk.Span, block uint32) {
 	for _, m := range matches {
 		action := g.policy[m.entity]
 		if action == ActionAllow {
@@ -96,17 +96,69 @@ func (g *Guard) spans(matches []match) (spans []sdk.Span, block uint32) {
 		if n := len(spans); n > 0 && m.start < spans[n-1].End {
 			last := &spans[n-1]
 			// A stricter action must not hide behind a milder one that starts earlier; nor a surer match.
-			if action == ActionBlock && block&(1<<entityIndex(last.Entity)) == 0 {
-				name := entityNames[m.entity]
-				last.Entity, last.Rule, last.Confidence, last.Replacement = name, m.rule, m.confidence, "["+name+"]"
+			end := max(last.End, m.end)
+			if action == ActionBlock && block&(1<<entityIndex(last.Entity)) == 0 || block == 0 && last.Start == m.start && m.confidence > last.Confidence {
+				last.Entity, last.Rule, last.Confidence = entityNames[m.entity], m.rule, m.confidence
+				last.Replacement = replacement(action, last.Entity, text[last.Start:end])
+			} else if end > last.End {
+				last.Replacement = replacement(g.policy[entityIndex(last.Entity)], last.Entity, text[last.Start:end])
 			}
-			last.End = max(last.End, m.end)
+			last.End = end
 			continue
 		}
 		name := entityNames[m.entity]
-		spans = append(spans, sdk.Span{Start: m.start, End: m.end, Entity: name, Rule: m.rule, Confidence: m.confidence, Replacement: "[" + name + "]"})
+		spans = append(spans, sdk.Span{Start: m.start, End: m.end, Entity: name, Rule: m.rule, Confidence: m.confidence, Replacement: replacement(action, name, text[m.start:m.end])})
 	}
 	return spans, block
+}
+
+// replacement is what stands for a text that was taken out: its name, a mask, or a wish for a token, which the host
+// numbers within the request.
+func replacement(a Action, entity, text string) string {
+	switch a {
+	case ActionToken:
+		return "<" + entity + "#>"
+	case ActionMask:
+		return mask(text)
+	}
+	return "[" + entity + "]"
+}
+
+// mask hides letters and digits but for the last four of a number, and the first of each word without one.
+func mask(text string) string {
+	digits := 0
+	for i := range len(text) {
+		if class[text[i]]&isDigit != 0 {
+			digits++
+		}
+	}
+	out := make([]byte, 0, len(text))
+	start, seen := true, 0
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case c >= 0x80:
+			for i+1 < len(text) && text[i+1]&0xc0 == 0x80 {
+				i++
+			}
+			out = append(out, '*')
+			start = false
+		case class[c]&isDigit != 0:
+			if seen++; digits >= 8 && seen > digits-4 {
+				out = append(out, c)
+			} else {
+				out = append(out, '*')
+			}
+			start = false
+		case class[c]&isLetter != 0 && (!start || digits > 0):
+			out = append(out, '*')
+			start = false
+		default:
+			start = class[c]&isLetter == 0 && c != '.' && c != '@'
+			out = append(out, c)
+		}
+	}
+	return string(out)
 }
 
 // settle cuts spans to [start, end) and moves end so that it divides no span, unless that meant to hold more than

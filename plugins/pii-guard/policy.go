@@ -18,10 +18,16 @@ const (
 	IP
 	MAC
 	NationalID
+	Passport
+	BirthDate
+	Address
+	Person
+	Organisation
 	entityCount
 )
 
-var entityNames = [entityCount]string{"EMAIL", "CARD", "IBAN", "PHONE", "SSN", "IP", "MAC", "NATIONAL_ID"}
+var entityNames = [entityCount]string{"EMAIL", "CARD", "IBAN", "PHONE", "SSN", "IP", "MAC", "NATIONAL_ID",
+	"PASSPORT", "DATE_OF_BIRTH", "ADDRESS", "PERSON", "ORGANIZATION"}
 
 func entityIndex(name string) Entity {
 	for e, n := range entityNames {
@@ -40,6 +46,8 @@ const (
 	ActionRedact Action = iota
 	ActionAllow
 	ActionBlock
+	ActionMask  // keep the last four characters of numbers, the first of words
+	ActionToken // replace by a token that the host can turn back in the answer
 )
 
 // Policy has an action for each entity. The zero value redacts all of them.
@@ -67,8 +75,12 @@ func ParsePolicy(s string) (Policy, error) {
 			a = ActionAllow
 		case "block":
 			a = ActionBlock
+		case "mask":
+			a = ActionMask
+		case "token":
+			a = ActionToken
 		default:
-			return p, errors.New("pii-guard: entities: unknown action in " + entry + "; known are redact, allow, block")
+			return p, errors.New("pii-guard: entities: unknown action in " + entry + "; known are redact, mask, token, allow, block")
 		}
 		name = strings.TrimSpace(name)
 		if name == "all" {

@@ -109,6 +109,9 @@ func (s *scanner) run() {
 				all |= class[b[next]]
 				next++
 			}
+			if all&isDigit == 0 && k&isDigit == 0 {
+				s.word(i, next)
+			}
 			if k&(isDigit|isLetter) == 0 || all&isDigit == 0 && s.plain(i, next) {
 				continue
 			}
@@ -128,9 +131,16 @@ func (s *scanner) run() {
 		start := i
 		switch {
 		case k&isDigit != 0:
+			found := len(s.found)
 			s.digits(i)
+			s.passport(i, next)
+			if len(s.found) == found {
+				s.birth(i)
+				s.street(i)
+			}
 		case k&isLetter != 0:
 			s.letters(i)
+			s.passport(i, next)
 		case c == '@':
 			start = s.email(i)
 		case c == ':':
@@ -143,6 +153,24 @@ func (s *scanner) run() {
 		if s.touched && !s.final {
 			s.open = min(s.open, start)
 		}
+	}
+}
+
+// word looks for names, streets and months at the word [i, j), which has no digit. Words of prose are passed by after one
+// look at their first letter, and at their length and surroundings.
+func (s *scanner) word(i, j int) {
+	if !s.capital(i) {
+		if j-i > 6 || s.at(j) != ' ' && s.at(j) != '.' || look(s.b[i:j])&isStreetBefore == 0 {
+			return
+		}
+	}
+	s.touched = false
+	s.from = s.offset(i)
+	s.streetName(i, j)
+	s.birthMonth(i, j)
+	s.names(i, j)
+	if s.touched && !s.final {
+		s.open = min(s.open, i)
 	}
 }
 

@@ -1,0 +1,101 @@
+package piiguard
+
+import "strings"
+
+// What the gazetteer knows of a word.
+const (
+	isGiven uint16 = 1 << iota
+	isWeakGiven
+	isSurname
+	isWeakSurname
+	isCity
+	isStreetAfter
+	isStreetBefore
+	isOrgAfter
+	isOrgKnown
+	isNoName
+	isTitle
+	isCue      // a name follows: name, dear, regards
+	isParticle // de, van, bin
+	isVerb     // what people do: said, lives
+	isAt       // works at, employed by
+	isPlain    // seen
+)
+
+// gazetteer is a hash table of folded words in one string: a map takes most of the time and memory in a guest.
+var gazetteer = func() *table {
+	t := &table{}
+	for _, l := range []struct {
+		words string
+		class uint16
+	}{
+		{givenNames, isGiven}, {weakGiven, isWeakGiven}, {surnames, isSurname}, {weakSurname, isWeakSurname}, {cities, isCity},
+		{streetAfter, isStreetAfter}, {streetBefore, isStreetBefore}, {orgAfter, isOrgAfter}, {orgKnown, isOrgKnown}, {notNames, isNoName},
+		{"mr mrs ms miss mx dr prof professor sir madam herr frau monsieur madame mademoiselle mme mlle signor signora signore señor señora sr sra srta senhor senhora sig dott pan pani hr fr rev capt lt sgt col gen doctor nurse officer agent detective judge senator congressman representative ambassador", isTitle},
+		{"name named dear hi hello hey regards sincerely cheers signed attn attention contact called patient employee customer client mentor manager nurse colleague friend wife husband son daughter brother sister mother father uncle aunt boss neighbor neighbour witness tenant owner author supervisor applicant borrower beneficiary student teacher recipient sender holder liebe lieber hallo bonjour cher chère hola estimado estimada ciao caro cara fullname firstname lastname surname username heiße heisse appelle llamo chiamo by im i'm am", isCue},
+		{"de del della di da dos das van von der den bin ibn al el la le ter ten zu zur af y e do du st mac mc ben abu", isParticle},
+		{"said says told lives lived works worked wrote called asked bought sent signed born was is has will joined moved visited met and who whose", isVerb},
+		{"at for by from with company employer firm organization organisation vendor supplier bei chez", isAt},
+	} {
+		for w := range strings.FieldsSeq(l.words) {
+			f, _ := fold(w, false)
+			t.put(f, l.class)
+			if f != w { // and without its accents
+				t.put(strings.NewReplacer("á", "a", "à", "a", "â", "a", "ã", "a", "ä", "a", "å", "a", "ç", "c", "é", "e", "è", "e", "ê", "e", "ë", "e", "í", "i", "ì", "i", "ı", "i", "ñ", "n", "ń", "n", "ó", "o", "ò", "o", "ô", "o", "õ", "o", "ö", "o", "ø", "o", "ú", "u", "ü", "u", "ß", "ss", "ł", "l", "ś", "s", "š", "s", "ş", "s", "ș", "s", "č", "c", "ć", "c", "ž", "z", "ý", "y", "ř", "r", "ě", "e", "ğ", "g", "ą", "a", "ę", "e", "ż", "z", "ź", "z").Replace(w), l.class)
+			}
+		}
+	}
+	return t
+}()
+
+const tableSize = 1 << 14
+
+type table struct {
+	text  []byte
+	at    [tableSize]uint32 // offset in text shifted by 5, and the word's length; 0: free
+	class [tableSize]uint16
+}
+
+func (t *table) slot(w string) int {
+	h := uint32(2166136261)
+	for i := range len(w) {
+		h = (h ^ uint32(w[i])) * 16777619
+	}
+	i := int((h ^ h>>15) % tableSize)
+	for t.at[i] != 0 {
+		off, n := int(t.at[i]>>5)-1, int(t.at[i]&31)
+		if n == len(w) && string(t.text[off:off+n]) == w {
+			break
+		}
+		i = (i + 1) % tableSize
+	}
+	return i
+}
+
+func (t *table) put(w string, class uint16) {
+	if len(w) > 31 || len(w) == 0 {
+		return
+	}
+	i := t.slot(w)
+	if t.at[i] == 0 {
+		t.at[i] = uint32(len(t.text)+1)<<5 | uint32(len(w))
+		t.text = append(t.text, w...)
+	}
+	t.class[i] |= class
+}
+
+// look returns what is known of a folded word in any case.
+func look(word string) uint16 {
+	var buf [31]byte
+	if len(word) > len(buf) || len(word) == 0 {
+		return 0
+	}
+	for i := range len(word) {
+		c := word[i]
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		buf[i] = c
+	}
+	return gazetteer.class[gazetteer.slot(string(buf[:len(word)]))]
+}
