@@ -57,10 +57,15 @@ clients: build ## run the official OpenAI clients against the appliance (npm, an
 .PHONY: bench
 bench: build ## measure against peers in one run: added latency of the gateway, engine
 	$(GO) run ./bench/gateway
+	$(GO) run ./bench/sandbox
 
 .PHONY: soak
 soak: build ## 2,000 requests with random disconnects, then leak checks
 	$(GO) test ./hosts/edge -run Soak -soak -v -timeout 20m
+
+.PHONY: soak-sandbox
+soak-sandbox: plugins ## a million plugin calls and 1,000 reloads under traffic, then compare memory
+	$(GO) test ./runtime -run TestSoak -soak 1000000 -v -timeout 40m
 
 FUZZTIME ?= 20s
 .PHONY: fuzz
@@ -77,4 +82,4 @@ clean: ## remove what was built; the state in DATA stays
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile

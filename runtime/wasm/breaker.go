@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,24 +32,25 @@ type breaker struct {
 	rule Breaker
 
 	mu      sync.Mutex
-	at      []int64 // times of the failures in the window, the oldest first
-	until   int64   // open until; 0: closed
+	at      []int64      // times of the failures in the window, the oldest first
+	until   atomic.Int64 // open until; 0: closed
 	probing bool
 	opened  uint64
 }
 
 // enter admits a call, as a probe when the breaker was open long enough.
-func (b *breaker) enter(now int64) (probe bool, err error) {
-	if b.rule.Failures <= 0 {
+func (b *breaker) enter() (probe bool, err error) {
+	if b.until.Load() == 0 { // no look at the clock for a plugin that works
 		return false, nil
 	}
+	now := nanotime()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.until == 0:
+	case b.until.Load() == 0:
 		return false, nil
-	case now < b.until:
-		return false, fmt.Errorf("failed %d times within %v; the next attempt is in %v", b.rule.Failures, b.rule.Window, asDuration(b.until-now).Round(time.Millisecond))
+	case now < b.until.Load():
+		return false, fmt.Errorf("failed %d times within %v; the next attempt is in %v", b.rule.Failures, b.rule.Window, asDuration(b.until.Load()-now).Round(time.Millisecond))
 	case b.probing:
 		return false, errors.New("failed too often; one call is trying whether it works again")
 	}
@@ -57,7 +59,7 @@ func (b *breaker) enter(now int64) (probe bool, err error) {
 }
 
 // leave takes note of how a call ended.
-func (b *breaker) leave(now int64, probe bool, err error) {
+func (b *breaker) leave(probe bool, err error) {
 	if b.rule.Failures <= 0 || err == nil && !probe {
 		return
 	}
@@ -65,16 +67,18 @@ func (b *breaker) leave(now int64, probe bool, err error) {
 	if !failed && !probe {
 		return
 	}
+	now := nanotime()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if probe {
 		b.probing = false
 		switch {
 		case failed:
-			b.until = now + int64(b.rule.OpenFor)
+			b.until.Store(now + int64(b.rule.OpenFor))
 			b.opened++
 		case verdict:
-			b.until, b.at = 0, b.at[:0]
+			b.at = b.at[:0]
+			b.until.Store(0)
 		}
 		return
 	}
@@ -82,8 +86,9 @@ func (b *breaker) leave(now int64, probe bool, err error) {
 		b.at = append(b.at[:0], b.at[1:]...)
 	}
 	b.at = append(b.at, now)
-	if len(b.at) >= b.rule.Failures && b.until == 0 {
-		b.until, b.at = now+int64(b.rule.OpenFor), b.at[:0]
+	if len(b.at) >= b.rule.Failures && b.until.Load() == 0 {
+		b.at = b.at[:0]
+		b.until.Store(now + int64(b.rule.OpenFor))
 		b.opened++
 	}
 }
@@ -116,9 +121,9 @@ func (b *breaker) state(now int64) (string, uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.until == 0:
+	case b.until.Load() == 0:
 		return "closed", b.opened
-	case now < b.until:
+	case now < b.until.Load():
 		return "open", b.opened
 	}
 	return "probing", b.opened

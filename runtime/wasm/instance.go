@@ -39,6 +39,7 @@ type instance struct {
 
 	dirtied   bool  // the host may have written the guest's memory
 	failed    bool  // stopped by an error; must not run again
+	ended     int64 // nanotime of the end of the last call
 	idleSince int64 // nanotime
 }
 
@@ -105,6 +106,11 @@ func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 	if s := c.snapshot.Load(); s != nil {
 		return inst, inst.install(s)
 	}
+	for _, s := range c.metered.Data {
+		if !mod.Memory().Write(s.Offset, s.Bytes) {
+			return nil, p.fail(CodeInternal, "", errors.New("a data segment does not fit"))
+		}
+	}
 	if err := inst.initialize(); err != nil {
 		return nil, err
 	}
@@ -114,6 +120,7 @@ func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 			return nil, p.fail(CodeInternal, "", err)
 		}
 		c.snapshot.Store(s)
+		c.metered.Data = nil // it is in the snapshot
 	}
 	return inst, nil
 }
@@ -236,7 +243,8 @@ func (inst *instance) call(ctx context.Context, c *Call, timeout time.Duration) 
 	} else {
 		err = f.CallWithStack(g, inst.stack[:])
 	}
-	res.Duration = time.Duration(nanotime() - start)
+	inst.ended = nanotime()
+	res.Duration = time.Duration(inst.ended - start)
 	if g.given != 0 {
 		g.used += uint64(g.given - int64(inst.fuel.Get()))
 	}

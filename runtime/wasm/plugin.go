@@ -102,12 +102,12 @@ func (p *Plugin) Call(ctx context.Context, c Call) (Result, error) {
 		}
 		return Result{}, p.count(p.failf(CodeNoExport, c.Export, "the module has no such export"))
 	}
-	probe, err := p.breaker.enter(nanotime())
+	probe, err := p.breaker.enter()
 	if err != nil {
 		return Result{}, p.count(p.failf(CodeBreakerOpen, c.Export, "%v", err))
 	}
 	res, err := p.call(ctx, &c)
-	p.breaker.leave(nanotime(), probe, err)
+	p.breaker.leave(probe, err)
 	return res, p.count(err)
 }
 
@@ -279,4 +279,23 @@ func (p *Plugin) Rest() bool {
 	}
 	p.dropCodeLocked()
 	return true
+}
+
+// Warm makes instances ahead of the calls that will need them, until n are there, at most as many as the limits allow.
+// They go when they are idle for long, like any other.
+func (p *Plugin) Warm(ctx context.Context, n int) error {
+	var held []*instance
+	defer func() {
+		for _, inst := range held {
+			p.pool.put(inst, nanotime())
+		}
+	}()
+	for range min(n, p.limits.Instances) {
+		inst, err := p.pool.acquire(ctx)
+		if err != nil {
+			return err
+		}
+		held = append(held, inst)
+	}
+	return nil
 }

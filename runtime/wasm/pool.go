@@ -149,12 +149,12 @@ func (p *pool) release(inst *instance) {
 	switch {
 	case inst.failed:
 	case !inst.touched():
-		p.put(inst)
+		p.put(inst, inst.ended)
 		return
 	case snapshot != nil && inst.mem.size <= inlineRestore:
 		if inst.restore(snapshot) {
 			p.restores.Add(1)
-			p.put(inst)
+			p.put(inst, inst.ended)
 			return
 		}
 	}
@@ -188,12 +188,11 @@ func (p *pool) recycle(inst *instance, s *snapshot) {
 		p.gone()
 		return
 	}
-	p.put(inst)
+	p.put(inst, nanotime())
 }
 
 // put makes an instance available.
-func (p *pool) put(inst *instance) {
-	now := nanotime()
+func (p *pool) put(inst *instance, now int64) {
 	inst.idleSince = now
 	p.mu.Lock()
 	p.usedAt = now

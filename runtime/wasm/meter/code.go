@@ -1,5 +1,7 @@
 package meter
 
+import "slices"
+
 // How fuel is charged. A charge point is a place in the code where a constant is taken from the counter. Each
 // instruction is paid at exactly one charge point, which lies before it on every path and is passed at least once for
 // each time that the instruction is executed:
@@ -27,6 +29,8 @@ const (
 	editBytes                  // insert a charge for the i32 on the stack, as bytes
 	editItems                  // as table elements
 	editPages                  // as pages
+	editSpill                  // before a call of the guest: the counter goes to its global
+	editReload                 // after it: and comes back
 )
 
 type edit struct {
@@ -51,6 +55,7 @@ type function struct {
 	instructions uint32
 	writes       bool // may change what outlives the call
 	calls        bool // calls functions of the guest
+	loops        bool // has a loop: the counter is kept in a local, since a global costs a loop a load and a store
 	bulk         bool // needs the temporary for lengths
 	unrestorable bool
 }
@@ -95,6 +100,7 @@ func (f *function) scan() error {
 		case opLoop:
 			f.blockType()
 			f.ctrl = append(f.ctrl, frame{op, f.cur})
+			f.loops = true
 			f.open(r.pos)
 			f.points[f.cur] = costPlain // the branch back
 		case opElse:
@@ -172,15 +178,20 @@ func (f *function) instruction(op byte, pos int) {
 	case op == opReturn:
 		f.edits = append(f.edits, edit{editReturn, pos, r.pos, uint32(len(f.ctrl))})
 	case op == opCall:
+		n := len(f.edits)
 		if i := f.function(); i >= f.m.impFuncs {
 			f.calls = true
+			f.edits = slices.Insert(f.edits, n, edit{editSpill, pos, pos, 0})
+			f.edits = append(f.edits, edit{editReload, r.pos, r.pos, 0})
 		}
 	case op == opRefFunc:
 		f.function()
 	case op == opCallIndirect:
+		f.edits = append(f.edits, edit{editSpill, pos, pos, 0})
 		f.m.typeIndex(r)
 		below(r, f.m.tables, "table")
 		f.calls = true
+		f.edits = append(f.edits, edit{editReload, r.pos, r.pos, 0})
 	case op == opGlobalGet:
 		f.m.globalIndex(r)
 	case op == opGlobalSet:

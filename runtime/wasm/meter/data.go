@@ -10,11 +10,6 @@ const (
 	pageBytes  = 1 << 16
 )
 
-type segment struct {
-	offset uint32
-	data   []byte
-}
-
 // rewriteData merges the data segments where that cannot be observed: all are active with constant offsets into the
 // memory's initial pages, which are zero, and no instruction names a segment (no data count section). Otherwise it
 // copies them.
@@ -28,7 +23,7 @@ func (m *module) rewriteData(out *Output) ([]byte, error) {
 	w := appendU32(make([]byte, 0, len(r.b)+16), uint32(n))
 	mergeable := m.ownMemory() && !m.namesSegments()
 	limit := min(uint64(m.MinPages)*pageBytes, mergeLimit)
-	var segments []segment
+	var segments []Segment
 	for i := 0; i < n && r.err == nil; i++ {
 		kind := r.u32()
 		if kind > 2 {
@@ -57,7 +52,7 @@ func (m *module) rewriteData(out *Output) ([]byte, error) {
 		w = append(w, data...)
 		mergeable = mergeable && constant && uint64(offset)+uint64(len(data)) <= limit
 		if mergeable {
-			segments = append(segments, segment{offset, data})
+			segments = append(segments, Segment{offset, data})
 		}
 	}
 	if r.err == nil && !r.done() {
@@ -66,16 +61,20 @@ func (m *module) rewriteData(out *Output) ([]byte, error) {
 	if r.err != nil {
 		return nil, fmt.Errorf("data: %w", r.err)
 	}
-	if !mergeable || n < 2 {
+	if !mergeable {
 		return w, nil
 	}
 	merged := merge(segments)
+	if !m.hasSec[secStart] {
+		out.SegmentsOut, out.Data = 0, merged
+		return appendU32(w[:0], 0), nil
+	}
 	out.SegmentsOut = len(merged)
 	w = appendU32(w[:0], uint32(len(merged)))
 	for _, s := range merged {
-		w = append(appendS64(append(w, 0, opI32Const), int64(int32(s.offset))), opEnd)
-		w = appendU32(w, uint32(len(s.data)))
-		w = append(w, s.data...)
+		w = append(appendS64(append(w, 0, opI32Const), int64(int32(s.Offset))), opEnd)
+		w = appendU32(w, uint32(len(s.Bytes)))
+		w = append(w, s.Bytes...)
 	}
 	return w, nil
 }
@@ -88,16 +87,16 @@ func (m *module) ownMemory() bool { return m.HasMemory && m.hasSec[secMemory] }
 func (m *module) namesSegments() bool { return m.hasSec[secDataCount] && m.dataOps }
 
 // merge writes the segments into an image of the memory in their order and cuts it at long runs of zeros.
-func merge(segments []segment) []segment {
+func merge(segments []Segment) []Segment {
 	size := 0
 	for _, s := range segments {
-		size = max(size, int(s.offset)+len(s.data))
+		size = max(size, int(s.Offset)+len(s.Bytes))
 	}
 	image := make([]byte, size)
 	for _, s := range segments {
-		copy(image[s.offset:], s.data)
+		copy(image[s.Offset:], s.Bytes)
 	}
-	var merged []segment
+	var merged []Segment
 	for i := 0; i < size; {
 		if image[i] == 0 {
 			i++
@@ -111,7 +110,7 @@ func merge(segments []segment) []segment {
 				zeros, end = 0, j+1
 			}
 		}
-		merged = append(merged, segment{uint32(i), image[i:end]})
+		merged = append(merged, Segment{uint32(i), image[i:end]})
 		i = end
 	}
 	return merged

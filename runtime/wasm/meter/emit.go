@@ -25,20 +25,30 @@ func (f *function) emit(w []byte, g *added) []byte {
 		last = e.end
 		switch e.kind {
 		case editCharge:
-			w = appendU32(append(w, opGlobalGet), g.fuel)
+			w = f.counter(w, g, t64, i == 0)
 			w = appendS64(append(w, opI64Const), int64(f.points[e.arg]))
-			w = g.takeFuel(w, t64)
+			w = f.takeFuel(w, g, t64)
 		case editFunc:
 			w = appendU32(w, e.arg)
 		case editReturn:
-			if f.calls {
+			if f.wrapped() {
 				w = appendU32(append(w, opBr), e.arg)
 			} else {
 				w = append(w, opReturn)
 			}
+		case editSpill:
+			if f.loops {
+				w = appendU32(append(w, opLocalGet), t64)
+				w = appendU32(append(w, opGlobalSet), g.fuel)
+			}
+		case editReload:
+			if f.loops {
+				w = appendU32(append(w, opGlobalGet), g.fuel)
+				w = appendU32(append(w, opLocalSet), t64)
+			}
 		default:
 			w = appendU32(append(w, opLocalSet), t32)
-			w = appendU32(append(w, opGlobalGet), g.fuel)
+			w = f.counter(w, g, t64, false)
 			w = appendU32(append(w, opLocalGet), t32)
 			w = append(w, opI64ExtendU)
 			switch e.kind {
@@ -49,7 +59,7 @@ func (f *function) emit(w []byte, g *added) []byte {
 			case editPages:
 				w = append(appendS64(append(w, opI64Const), costPage), opI64Mul)
 			}
-			w = g.takeFuel(w, t64)
+			w = f.takeFuel(w, g, t64)
 			w = appendU32(append(w, opLocalGet), t32)
 		}
 		if i == 0 {
@@ -62,6 +72,12 @@ func (f *function) emit(w []byte, g *added) []byte {
 		w = appendS64(append(w, opI32Const), -f.frameBytes())
 		w = append(w, opI32Sub)
 		w = appendU32(append(w, opGlobalSet), g.depth)
+	}
+	if f.loops {
+		w = appendU32(append(w, opLocalGet), t64)
+		w = appendU32(append(w, opGlobalSet), g.fuel)
+	}
+	if f.wrapped() {
 		w = append(w, opEnd)
 	}
 	return w
@@ -74,19 +90,12 @@ func (f *function) enter(w []byte, g *added, t32 uint32) []byte {
 		w = append(w, opI32Const, 1)
 		w = appendU32(append(w, opGlobalSet), g.dirty)
 	}
-	if !f.calls {
+	if !f.wrapped() {
 		return w
 	}
-	w = appendU32(append(w, opGlobalGet), g.depth)
-	w = appendS64(append(w, opI32Const), f.frameBytes())
-	w = append(w, opI32Sub)
-	w = appendU32(append(w, opLocalTee), t32)
-	w = appendU32(append(w, opGlobalSet), g.depth)
-	w = appendU32(append(w, opLocalGet), t32)
-	w = append(w, opI32Const, 0, opI32LtS, opIf, blockEmpty)
-	w = appendS64(append(w, opI64Const), TickStackOverflow)
-	w = appendU32(append(w, opCall), g.tick)
-	w = append(w, opDrop, opEnd)
+	if f.calls {
+		w = f.takeFrame(w, g, t32)
+	}
 	w = append(w, opBlock)
 	switch results := f.typ.Results; len(results) {
 	case 0:
@@ -96,6 +105,31 @@ func (f *function) enter(w []byte, g *added, t32 uint32) []byte {
 	default:
 		return appendS64(w, int64(g.blockType(results)))
 	}
+}
+
+// wrapped says whether all ways out of the function lead through the end of a block around its code.
+func (f *function) wrapped() bool { return f.calls || f.loops }
+
+// counter appends: get the counter. At the entry it is in its global.
+func (f *function) counter(w []byte, g *added, t64 uint32, entry bool) []byte {
+	if f.loops && !entry {
+		return appendU32(append(w, opLocalGet), t64)
+	}
+	return appendU32(append(w, opGlobalGet), g.fuel)
+}
+
+// takeFrame appends the stack check.
+func (f *function) takeFrame(w []byte, g *added, t32 uint32) []byte {
+	w = appendU32(append(w, opGlobalGet), g.depth)
+	w = appendS64(append(w, opI32Const), f.frameBytes())
+	w = append(w, opI32Sub)
+	w = appendU32(append(w, opLocalTee), t32)
+	w = appendU32(append(w, opGlobalSet), g.depth)
+	w = appendU32(append(w, opLocalGet), t32)
+	w = append(w, opI32Const, 0, opI32LtS, opIf, blockEmpty)
+	w = appendS64(append(w, opI64Const), TickStackOverflow)
+	w = appendU32(append(w, opCall), g.tick)
+	return append(w, opDrop, opEnd)
 }
 
 // added are the indices of what the rewriting adds to a module.
@@ -117,15 +151,21 @@ func (g *added) blockType(results []byte) uint32 {
 	return i
 }
 
-// takeFuel appends: with counter and cost on the stack, subtract; below zero, ask the host.
-func (g *added) takeFuel(w []byte, t64 uint32) []byte {
+// takeFuel appends: with counter and cost on the stack, subtract; below zero, ask the host. What the host gives goes to
+// the global in any case, so that a trap leaves there what is consistent with what was given.
+func (f *function) takeFuel(w []byte, g *added, t64 uint32) []byte {
 	w = append(w, opI64Sub)
 	w = appendU32(append(w, opLocalTee), t64)
-	w = appendU32(append(w, opGlobalSet), g.fuel)
-	w = appendU32(append(w, opLocalGet), t64)
+	if !f.loops {
+		w = appendU32(append(w, opGlobalSet), g.fuel)
+		w = appendU32(append(w, opLocalGet), t64)
+	}
 	w = append(w, opI64Const, 0, opI64LtS, opIf, blockEmpty)
 	w = appendU32(append(w, opLocalGet), t64)
 	w = appendU32(append(w, opCall), g.tick)
+	if f.loops {
+		w = appendU32(append(w, opLocalTee), t64)
+	}
 	w = appendU32(append(w, opGlobalSet), g.fuel)
 	return append(w, opEnd)
 }

@@ -24,7 +24,7 @@ import (
 )
 
 // Version changes when the output for some module changes; caches of compiled code are bound to it.
-const Version = 2
+const Version = 3
 
 // Names that a guest may not use: the import that the rewriting adds, and the prefix of its exports.
 const (
@@ -55,8 +55,18 @@ type Output struct {
 	// Restorable: memory and Globals are all the state there is. Otherwise the module may change tables, drop
 	// segments, or keep state in vector or reference globals.
 	Restorable bool
+	// Data is what the host writes into the memory of a new instance before anything else, in place of the module's
+	// active segments: an instance that gets a snapshot anyway need not have them copied first. It is empty where the
+	// module keeps its own segments: its start function would run too early, or code names them.
+	Data []Segment
 	// Checks counts the places where fuel is charged; SegmentsIn and SegmentsOut the data segments before and after.
 	Checks, SegmentsIn, SegmentsOut int
+}
+
+// Segment is a piece of the initial memory.
+type Segment struct {
+	Offset uint32
+	Bytes  []byte
 }
 
 // Rewrite meters module, which it does not change or keep.

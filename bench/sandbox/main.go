@@ -1,0 +1,108 @@
+// Command sandbox measures the sandbox against what else there is, in one run on one machine: the engine without any
+// limit (raw wazero) and the reference Extism host (extism/go-sdk), with and without its timeout.
+//
+//	go run ./bench/sandbox            # languages other than Go join where rustc, npx asc or clang are installed
+//	go run ./bench/sandbox -quick     # a tenth of the rounds
+//
+// Times are the best of several rounds that take turns, since other processes only ever add.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+)
+
+func main() {
+	quick := flag.Bool("quick", false, "a tenth of the rounds")
+	flag.Parse()
+	b := &bench{scale: 10}
+	if *quick {
+		b.scale = 1
+	}
+	if err := b.run(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "bench/sandbox:", err)
+		os.Exit(1)
+	}
+}
+
+type bench struct {
+	scale  int
+	missed int
+}
+
+func (b *bench) run(ctx context.Context) error {
+	fmt.Printf("%s %s/%s, %d CPUs\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	for _, part := range []func(context.Context) error{b.calls, b.metering, b.instances, b.request} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	if b.missed > 0 {
+		fmt.Printf("\n%d figures fall short of what is asked of them\n", b.missed)
+	}
+	return nil
+}
+
+// verdict says how a figure compares with what is asked of it.
+func (b *bench) verdict(ok bool) string {
+	if ok {
+		return "holds"
+	}
+	b.missed++
+	return "SHORT"
+}
+
+// contender is one way of doing the same thing.
+type contender struct {
+	name  string
+	f     func() error
+	iters int // in a round
+	best  time.Duration
+	alloc float64 // allocations of one operation
+	bytes float64
+}
+
+// compare lets the contenders take turns and keeps the best round of each.
+func compare(rounds int, cs ...*contender) error {
+	for _, c := range cs {
+		c.best = time.Hour
+		for range max(1, c.iters/4) {
+			if err := c.f(); err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
+		}
+	}
+	for range rounds {
+		for _, c := range cs {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			for range c.iters {
+				if err := c.f(); err != nil {
+					return fmt.Errorf("%s: %w", c.name, err)
+				}
+			}
+			took := time.Since(start) / time.Duration(c.iters)
+			runtime.ReadMemStats(&after)
+			if took < c.best {
+				c.best = took
+				c.alloc = float64(after.Mallocs-before.Mallocs) / float64(c.iters)
+				c.bytes = float64(after.TotalAlloc-before.TotalAlloc) / float64(c.iters)
+			}
+		}
+	}
+	return nil
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(v))
+	return s[len(s)/2]
+}
