@@ -33,6 +33,8 @@ type Options struct {
 	KVType   kernel.Type
 	ExactKV  bool // F32, whatever KVType says: its number is the zero value
 	MaxQueue int  // requests that may wait for memory; 0: DefaultQueue; more get a BusyError
+	// Template is a chat template in place of the file's own; empty: the file's.
+	Template string
 	// NoSpeculation keeps the engine from proposing tokens that it finds in the text so far.
 	NoSpeculation bool
 }
@@ -109,7 +111,11 @@ func Open(path string, o Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	e := &Engine{file: f, model: m, tok: tok, template: template.Default()}
-	if source, ok := f.String("tokenizer.chat_template"); ok {
+	source, ok := f.String("tokenizer.chat_template")
+	if o.Template != "" {
+		source, ok = o.Template, true
+	}
+	if ok {
 		spell := func(id int32, ok bool) string {
 			if !ok {
 				return ""
