@@ -40,8 +40,12 @@ type compiled struct {
 	err     error
 }
 
-func newForms(e *engine.Engine) *forms {
-	source, _ := e.File().String("tokenizer.chat_template")
+// newForms serves an engine. template is the chat template in place of the file's own; empty: the file's.
+func newForms(e *engine.Engine, template string) *forms {
+	source := template
+	if source == "" {
+		source, _ = e.File().String("tokenizer.chat_template")
+	}
 	tok := e.Tokenizer()
 	return &forms{tok: tok, style: styleOf(source), kept: map[[32]byte]*list.Element{}, vocab: sync.OnceValue(func() *grammar.Vocabulary {
 		return grammar.NewVocabulary(tok.Size(), func(id int32) []byte {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ledge-run/ledge/runtime/hook"
+	"github.com/ledge-run/ledge/runtime/modelstore"
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
 	"github.com/ledge-run/ledge/runtime/slm/engine"
@@ -24,6 +25,8 @@ type localModel struct {
 	digest string
 	engine *engine.Engine
 	forms  *forms
+	manner *modelstore.Manifest // of an installed model: how it answers where a request says nothing
+	leave  func()               // ends the use of an installed model
 }
 
 var _ pipeline.Model = (*localModel)(nil)
@@ -32,16 +35,27 @@ var _ pipeline.Model = (*localModel)(nil)
 // file is hashed once and not at every start.
 func openLocal(ctx context.Context, r *Runtime) (*localModel, error) {
 	cfg := r.cfg.Model
-	e, err := engine.Open(cfg.File, engine.Options{Threads: cfg.Threads, MaxContext: cfg.MaxContext, MaxKVBytes: int64(cfg.KVMemory)})
-	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", cfg.File, err)
-	}
-	m := &localModel{id: cfg.ID, engine: e, forms: newForms(e)}
+	m := &localModel{id: cfg.ID, manner: &modelstore.Manifest{}, leave: func() {}}
 	if m.id == "" {
 		m.id = strings.TrimSuffix(filepath.Base(cfg.File), ".gguf")
 	}
-	if m.digest, err = r.modelDigest(ctx, cfg.File, e); err != nil {
-		return nil, errors.Join(err, e.Close())
+	o := engine.Options{Threads: cfg.Threads, MaxContext: cfg.MaxContext, MaxKVBytes: int64(cfg.KVMemory)}
+	installed, err := m.install(&cfg.File, &o, r.dir)
+	if err != nil {
+		return nil, err
+	}
+	e, err := engine.Open(cfg.File, o)
+	if err != nil {
+		m.leave()
+		return nil, fmt.Errorf("model %s: %w", cfg.File, err)
+	}
+	m.engine = e
+	m.forms = newForms(e, m.manner.Template)
+	if m.digest, err = r.modelDigest(ctx, cfg.File, e); err == nil && installed != nil {
+		err = m.settle(installed)
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.close())
 	}
 	return m, nil
 }
@@ -88,6 +102,7 @@ func (m *localModel) decode(ids []int32) (string, error) {
 
 // Generate runs the engine. Text that asks for a tool comes back as a call and is not emitted.
 func (m *localModel) Generate(ctx context.Context, p *pipeline.Prompt, emit func(pipeline.Delta) error) (pipeline.Outcome, error) {
+	p = m.withDefaults(p)
 	ids, err := m.tokens(p)
 	if err != nil {
 		return pipeline.Outcome{}, err
@@ -112,7 +127,7 @@ func (m *localModel) Generate(ctx context.Context, p *pipeline.Prompt, emit func
 	}
 	calls := newCallScanner(p.Tools)
 	result, err := m.engine.Generate(ctx, engine.Request{Prompt: ids, MaxTokens: p.MaxTokens, Sampling: params, Stop: p.Stop,
-		Tenant: p.Tenant, ContextShift: p.ContextShift, Logprobs: p.Logprobs, TopLogprobs: p.TopLogprobs, Constraint: held}, func(t engine.Token) error {
+		Tenant: p.Tenant, Adapter: m.adapter(), ContextShift: p.ContextShift, Logprobs: p.Logprobs, TopLogprobs: p.TopLogprobs, Constraint: held}, func(t engine.Token) error {
 		d := pipeline.Delta{Text: calls.push(m.callMark(t) + t.Text)}
 		if p.Logprobs && t.ID >= 0 {
 			d.Tokens = []openai.TokenLogprob{tokenLogprob(t)}

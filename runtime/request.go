@@ -133,9 +133,11 @@ type samplingFields struct {
 
 // sampling checks the numbers and fills in what is absent.
 func (r *Runtime) sampling(p *pipeline.Request, f samplingFields) error {
+	p.Prompt.Absent = map[string]bool{"max_tokens": f.maxTokens == nil, "top_k": f.local.TopK == nil}
 	number := func(name string, v *float64, absent, low, high float64, out *float64) error {
 		*out = absent
 		if v == nil {
+			p.Prompt.Absent[name] = true
 			return nil
 		}
 		if !(*v >= low && *v <= high) {

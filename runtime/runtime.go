@@ -120,7 +120,7 @@ func (r *Runtime) Close(ctx context.Context) error {
 		errs = append(errs, p.close(ctx))
 	}
 	if r.local != nil {
-		errs = append(errs, r.local.engine.Close())
+		errs = append(errs, r.local.close())
 	}
 	for _, m := range r.remote {
 		m.target.Close()

@@ -35,7 +35,8 @@ func newModelCommand() *cobra.Command {
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newModelInspectCommand(), newModelRunCommand(), newModelTokenizeCommand(), newModelLogitsCommand(), newModelBenchCommand(), newModelQuantizeCommand())
+	c.AddCommand(newModelInspectCommand(), newModelRunCommand(), newModelTokenizeCommand(), newModelLogitsCommand(), newModelBenchCommand(), newModelQuantizeCommand(),
+		newModelImportCommand(), newModelListCommand(), newModelRemoveCommand())
 	return c
 }
 

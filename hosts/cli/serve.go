@@ -37,7 +37,7 @@ type siteFlags struct {
 func (f *siteFlags) register(c *cobra.Command) {
 	c.Flags().StringVarP(&f.config, "config", "c", "", "configuration `FILE` (default: built-in configuration)")
 	c.Flags().StringVar(&f.data, "data", "", "state `DIR` (default: $LEDGE_DATA, or ledge below the user's data directory)")
-	c.Flags().StringVar(&f.model, "model", "", "GGUF `FILE` of the model on this device")
+	c.Flags().StringVar(&f.model, "model", "", "GGUF `FILE` of the model on this device, or the name of an installed one")
 	c.Flags().StringArrayVar(&f.plugins, "plugin", nil, "replace a plugin's module: `NAME=FILE.wasm`; may be repeated")
 }
 

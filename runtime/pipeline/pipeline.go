@@ -43,6 +43,8 @@ type Prompt struct {
 	Tools      []openai.Tool
 	ToolChoice *openai.ToolChoice
 	Format     *Format // nil: the answer is free text
+	// Absent names the fields that the client left out: a model may have defaults of its own for them.
+	Absent map[string]bool
 
 	Tenant string // whose it is, from the credential: nothing of one tenant's prompts is reused for another's
 

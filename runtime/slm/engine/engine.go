@@ -40,6 +40,8 @@ type Options struct {
 	PrefixBytes int64
 	Digest      string       // the file's, where it is known; empty: computed when it is needed
 	Logger      *slog.Logger // nil: discard
+	// Template is a chat template in place of the file's own; empty: the file's.
+	Template string
 	// NoSpeculation keeps the engine from proposing tokens that it finds in the text so far.
 	NoSpeculation bool
 }
@@ -118,7 +120,11 @@ func Open(path string, o Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	e := &Engine{file: f, model: m, tok: tok, template: template.Default()}
-	if source, ok := f.String("tokenizer.chat_template"); ok {
+	source, ok := f.String("tokenizer.chat_template")
+	if o.Template != "" {
+		source, ok = o.Template, true
+	}
+	if ok {
 		spell := func(id int32, ok bool) string {
 			if !ok {
 				return ""

@@ -12,6 +12,7 @@ const (
 	maxEntries = 1 << 20 // of all stack sets
 	maxDepth   = 1 << 12 // of a stack
 	maxSteps   = 1 << 18 // to find one state
+	maxWork    = 1 << 23 // to find the states of one mask
 )
 
 // ErrRun means that a text is nested too deep, or a grammar too ambiguous, to go on.
@@ -44,6 +45,7 @@ type automaton struct {
 	queue []int32
 	found []entry
 	steps int
+	work  int // since the last mask or token
 	key   []byte
 	over  bool // a limit was met
 }
@@ -98,6 +100,7 @@ func (a *automaton) union(x, y int32) int32 {
 		return id
 	}
 	a.steps++
+	a.work++
 	p, q := a.sets[x], a.sets[y]
 	out := make([]entry, 0, len(p)+len(q))
 	for len(p) > 0 || len(q) > 0 {
@@ -147,7 +150,8 @@ func (a *automaton) close() int32 {
 	for len(a.queue) > 0 {
 		i := a.queue[len(a.queue)-1]
 		a.queue = a.queue[:len(a.queue)-1]
-		if a.steps++; a.steps > maxSteps {
+		a.steps++
+		if a.work++; a.steps > maxSteps || a.work > maxWork {
 			a.over = true
 			return -1
 		}

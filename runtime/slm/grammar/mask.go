@@ -140,8 +140,11 @@ func (m *Matcher) Mask(mask []uint32) error {
 	}
 	known, ok := m.a.masks[m.state]
 	if !ok {
-		m.a.over = false
+		m.a.over, m.a.work = false, 0
 		known = m.p.v.mask(m.a, m.state)
+		if m.a.work > maxWork {
+			return ErrRun
+		}
 		if (len(m.a.masks)+1)*len(known)*4 > maxMaskBytes {
 			clear(m.a.masks)
 		}
@@ -222,6 +225,7 @@ func (m *Matcher) MayEnd() bool {
 }
 
 func (a *automaton) run(s int32, b []byte) (int32, bool) {
+	a.work = 0
 	for _, c := range b {
 		if s = a.step(s, a.g.class[c]); s < 0 {
 			return s, false
