@@ -8,6 +8,7 @@ type activation struct {
 	q     []int8    // blocks of 32 (Q8_0) or 256 (Q8_K)
 	scale []float32 // one a block
 	sums  []int16   // Q8_K: sums of 16
+	total []float32 // Q8_1: a block's scale times the sum of its elements
 }
 
 // partner is the form of the activations for a weight type.
@@ -18,6 +19,7 @@ const (
 	asF16
 	asBF16
 	asQ8_0
+	asQ8_1
 	asQ8_K
 )
 
@@ -27,9 +29,11 @@ func (t Type) partner() partner {
 		return asF16
 	case BF16:
 		return asBF16
-	case Q8_0, Q4_0, Q5_0:
+	case Q8_0, Q4_0, Q5_0, IQ4_NL, MXFP4:
 		return asQ8_0
-	case Q4_K, Q6_K:
+	case Q4_1, Q5_1:
+		return asQ8_1
+	case Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_XS, TQ1_0, TQ2_0:
 		return asQ8_K
 	}
 	return asF32
@@ -59,6 +63,8 @@ func (a *activation) set(form partner, x []float32) {
 		}
 	case asQ8_0:
 		a.quantizeQ8_0(x)
+	case asQ8_1:
+		a.quantizeQ8_1(x)
 	case asQ8_K:
 		a.quantizeQ8_K(x)
 	}
@@ -81,6 +87,20 @@ func (a *activation) quantizeQ8_0(x []float32) {
 		for i, v := range block {
 			a.q[b*32+i] = int8(roundAway(v * inverse))
 		}
+	}
+}
+
+// quantizeQ8_1 is quantizeQ8_0 with the total of each block, from the scale before it is rounded.
+func (a *activation) quantizeQ8_1(x []float32) {
+	a.quantizeQ8_0(x)
+	a.total = grow(a.total, len(a.scale))
+	for b := range a.total {
+		largest, sum := float32(0), int32(0)
+		for i, v := range x[b*32 : b*32+32] {
+			largest = max(largest, abs(v))
+			sum += int32(a.q[b*32+i])
+		}
+		a.total[b] = F16ToF32(F32ToF16(float32(sum) * (largest / 127)))
 	}
 }
 

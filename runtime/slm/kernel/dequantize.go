@@ -24,6 +24,26 @@ func Dequantize(t Type, dst []float32, src []byte) {
 		for i := range dst {
 			dst[i] = bf16(binary.LittleEndian.Uint16(src[i*2:]))
 		}
+	case Q4_1:
+		dequantizeQ4_1(dst, src)
+	case Q5_1:
+		dequantizeQ5_1(dst, src)
+	case Q2_K:
+		dequantizeQ2_K(dst, src)
+	case Q3_K:
+		dequantizeQ3_K(dst, src)
+	case Q5_K:
+		dequantizeQ5_K(dst, src)
+	case IQ4_NL:
+		dequantizeIQ4_NL(dst, src)
+	case IQ4_XS:
+		dequantizeIQ4_XS(dst, src)
+	case MXFP4:
+		dequantizeMXFP4(dst, src)
+	case TQ1_0:
+		formatTQ1.dequantize(dst, src)
+	case TQ2_0:
+		formatTQ2.dequantize(dst, src)
 	case Q8_0:
 		for ; len(dst) > 0; dst, src = dst[32:], src[34:] {
 			d := half(src)
@@ -58,8 +78,8 @@ func Dequantize(t Type, dst []float32, src []byte) {
 				s2, m2 := scaleMin(j+1, src[4:16])
 				d1, o1, d2, o2 := d*float32(s1), low*float32(m1), d*float32(s2), low*float32(m2)
 				for i := range 32 {
-					dst[j*32+i] = d1*float32(qs[j*16+i]&15) - o1
-					dst[j*32+32+i] = d2*float32(qs[j*16+i]>>4) - o2
+					dst[j*32+i] = float32(d1*float32(qs[j*16+i]&15)) - o1
+					dst[j*32+32+i] = float32(d2*float32(qs[j*16+i]>>4)) - o2
 				}
 			}
 		}

@@ -20,6 +20,26 @@ func dot(t Type, w []byte, a *activation) float32 {
 		return dotQ4_0(w, a)
 	case Q5_0:
 		return dotQ5_0(w, a)
+	case Q4_1:
+		return dotQ4_1(w, a)
+	case Q5_1:
+		return dotQ5_1(w, a)
+	case Q2_K:
+		return dotQ2_K(w, a)
+	case Q3_K:
+		return dotQ3_K(w, a)
+	case Q5_K:
+		return dotQ5_K(w, a)
+	case IQ4_NL:
+		return dotIQ4_NL(w, a)
+	case IQ4_XS:
+		return dotIQ4_XS(w, a)
+	case MXFP4:
+		return dotMXFP4(w, a)
+	case TQ1_0:
+		return formatTQ1.dot(w, a)
+	case TQ2_0:
+		return formatTQ2.dot(w, a)
 	case Q4_K:
 		return dotQ4_K(w, a)
 	case Q6_K:

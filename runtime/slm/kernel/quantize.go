@@ -173,12 +173,17 @@ func quantizeQ8_0(dst []byte, x []float32) {
 	}
 }
 
-// The values of IQ4_NL and IQ4_XS.
-var valuesIQ4 = [16]float32{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
+// levelsIQ4 is valuesIQ4 for arithmetic in float32.
+var levelsIQ4 = func() (f [16]float32) {
+	for i, v := range valuesIQ4 {
+		f[i] = float32(v)
+	}
+	return f
+}()
 
 // nearestIQ4 is the index of the value that lies nearest to x.
 func nearestIQ4(x float32) int {
-	v := &valuesIQ4
+	v := &levelsIQ4
 	if x <= v[0] {
 		return 0
 	}
@@ -208,18 +213,18 @@ func scaleIQ4(x []float32) float32 {
 	}
 	fit := func(id float32) (sumqx, sumq2 float32) {
 		for _, v := range x {
-			q, w := valuesIQ4[nearestIQ4(float32(id*v))], float32(v*v)
+			q, w := levelsIQ4[nearestIQ4(float32(id*v))], float32(v*v)
 			sumqx = mad(float32(w*q), v, sumqx)
 			sumq2 = mad(float32(w*q), q, sumq2)
 		}
 		return sumqx, sumq2
 	}
-	d := -most / valuesIQ4[0]
+	d := -most / levelsIQ4[0]
 	sumqx, sumq2 := fit(1 / d)
 	d = sumqx / sumq2
 	best := float32(d * sumqx)
 	for i := -tries; i <= tries; i++ {
-		sumqx, sumq2 := fit((float32(i) + valuesIQ4[0]) / most)
+		sumqx, sumq2 := fit((float32(i) + levelsIQ4[0]) / most)
 		if sumq2 > 0 && float32(sumqx*sumqx) > float32(best*sumq2) {
 			d = sumqx / sumq2
 			best = float32(d * sumqx)
