@@ -48,20 +48,27 @@ func dot(t Type, w []byte, a *activation) float32 {
 	panic("kernel: no product for " + t.String())
 }
 
+// dotF32 adds 32 columns of products, then the columns in ggml's order.
 func dotF32(w []byte, x []float32) float32 {
-	var s [4]float32
+	var s [4]lanes
 	i := 0
-	for ; i+4 <= len(x); i += 4 {
-		b := w[i*4 : i*4+16]
-		s[0] += math.Float32frombits(binary.LittleEndian.Uint32(b)) * x[i]
-		s[1] += math.Float32frombits(binary.LittleEndian.Uint32(b[4:])) * x[i+1]
-		s[2] += math.Float32frombits(binary.LittleEndian.Uint32(b[8:])) * x[i+2]
-		s[3] += math.Float32frombits(binary.LittleEndian.Uint32(b[12:])) * x[i+3]
+	for ; i+32 <= len(x); i += 32 {
+		for c := range s {
+			block, v := w[(i+c*8)*4:(i+c*8)*4+32], x[i+c*8:i+c*8+8]
+			for l := range v {
+				f := math.Float32frombits(binary.LittleEndian.Uint32(block[l*4:]))
+				s[c][l] += float32(f * v[l])
+			}
+		}
 	}
+	for l := range s[0] {
+		s[0][l] = (s[0][l] + s[2][l]) + (s[1][l] + s[3][l])
+	}
+	sum := s[0].total()
 	for ; i < len(x); i++ {
-		s[0] += math.Float32frombits(binary.LittleEndian.Uint32(w[i*4:])) * x[i]
+		sum += math.Float32frombits(binary.LittleEndian.Uint32(w[i*4:])) * x[i]
 	}
-	return (s[0] + s[1]) + (s[2] + s[3])
+	return sum
 }
 
 func dotF16(w []byte, x []float32) float32 {
@@ -106,16 +113,18 @@ func dotQ8_0(w []byte, a *activation) (sum float32) {
 	return sum
 }
 
-func dotQ4_0(w []byte, a *activation) (sum float32) {
+func dotQ4_0(w []byte, a *activation) float32 {
+	var sum lanes
 	for b, d := range a.scale {
 		block, q := w[b*18:b*18+18], a.q[b*32:b*32+32]
-		s := int32(0)
+		var s [8]int32
 		for i, v := range block[2:18] {
-			s += (int32(v&15)-8)*int32(q[i]) + (int32(v>>4)-8)*int32(q[i+16])
+			s[i/4] += (int32(v&15) - 8) * int32(q[i])
+			s[4+i/4] += (int32(v>>4) - 8) * int32(q[i+16])
 		}
-		sum += float32(s) * (half(block) * d)
+		sum.add(half(block)*d, &s)
 	}
-	return sum
+	return sum.total()
 }
 
 func dotQ5_0(w []byte, a *activation) (sum float32) {

@@ -63,22 +63,6 @@ func dequantizeMXFP4(dst []float32, src []byte) {
 	}
 }
 
-// lanes adds up products as ggml's 8-lane code does, so that sums of cancelling terms come out equal: lane l takes the
-// elements 4l to 4l+3 of each block of 32.
-type lanes [8]float32
-
-// add adds d times the sums, with one rounding a lane as a fused multiply-add has.
-func (s *lanes) add(d float32, sums *[8]int32) {
-	for l := range s {
-		s[l] = float32(math.FMA(float64(d), float64(sums[l]), float64(s[l])))
-	}
-}
-
-// total adds the lanes pairwise.
-func (s *lanes) total() float32 {
-	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
-}
-
 func dotQ4_1(w []byte, a *activation) float32 {
 	var sum lanes
 	lows := float32(0)

@@ -147,7 +147,7 @@ func dotQ5_K(w []byte, a *activation) float32 {
 			}
 			lows += int32(low) * (int32(sums[j*2]) + int32(sums[j*2+1]))
 		}
-		sum.add(half(block)*d, &total)
+		sum.addFused(half(block)*d, &total)
 		offsets += float32(half(block[2:]) * d * float32(lows))
 	}
 	return sum.total() - offsets
