@@ -4,7 +4,7 @@ BIN     := bin/ledge
 DATA    ?= data
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 PLUGINS := router pii-guard injection-guard secrets-guard grounding-guard cache-policy chunker tools
-MODULES := $(PLUGINS:%=plugins/dist/%.wasm)
+MODULES := $(PLUGINS:%=plugins/build/%.wasm)
 
 # What `make check` runs beside the Go toolchain's own.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -20,9 +20,11 @@ build: plugins ## build bin/ledge, one static binary with the built-in plugins i
 
 .PHONY: plugins
 plugins: $(MODULES) ## build the built-in plugins to WebAssembly
+	@rm -f plugins/dist/*.wasm
+	$(GO) run ./plugins/pack -o plugins/dist $(MODULES)
 
 # The Go build cache decides what is up to date.
-$(MODULES): plugins/dist/%.wasm: always
+$(MODULES): plugins/build/%.wasm: always
 	GOOS=wasip1 GOARCH=wasm $(GO) build -trimpath -ldflags "-s -w" -buildmode=c-shared -o $@ ./plugins/$*/wasm
 
 .PHONY: always
@@ -78,7 +80,7 @@ fuzz: ## run every fuzz target for FUZZTIME (20s)
 
 .PHONY: clean
 clean: ## remove what was built; the state in DATA stays
-	rm -rf bin $(MODULES)
+	rm -rf bin plugins/build plugins/dist/*.zst
 
 .PHONY: help
 help: ## list the targets

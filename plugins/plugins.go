@@ -1,4 +1,5 @@
-// Package plugins holds the built-in plugins: their modules, built by `make plugins` into dist/, and their manifests.
+// Package plugins holds the built-in plugins: their modules, built and compressed by `make plugins`
+// into dist/, and their manifests.
 // Each plugin is a folder: pure logic, a thin guest entry in wasm/, and plugin.yaml.
 //
 // The package knows nothing of how plugins run. Start reading at [Builtin].
@@ -11,6 +12,9 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 //go:embed all:dist */plugin.yaml
@@ -39,8 +43,21 @@ func Builtin(name string) (module, manifest []byte, err error) {
 	if manifest, err = files.ReadFile(name + "/plugin.yaml"); err != nil {
 		return nil, nil, fmt.Errorf("built-in plugin %s: %w", name, err)
 	}
-	if module, err = files.ReadFile("dist/" + name + ".wasm"); err != nil {
+	packed, err := files.ReadFile("dist/" + name + ".wasm.zst")
+	if err != nil {
 		return nil, nil, fmt.Errorf("built-in plugin %s: its module is not in this binary; run make plugins and build again", name)
+	}
+	if module, err = decoder().DecodeAll(packed, nil); err != nil {
+		return nil, nil, fmt.Errorf("built-in plugin %s: %w", name, err)
 	}
 	return module, manifest, nil
 }
+
+// decoder unpacks modules; DecodeAll is safe for concurrent use.
+var decoder = sync.OnceValue(func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(64<<20))
+	if err != nil {
+		panic(err) // the options are constant
+	}
+	return d
+})

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -109,12 +110,15 @@ func (r *Runtime) openSandbox(ctx context.Context) error {
 		return err
 	}
 	var loading sync.WaitGroup
+	slots := make(chan struct{}, goruntime.GOMAXPROCS(0)) // compiling takes about 100 MB a module
 	errs := make(chan error, len(r.cfg.Plugins))
 	for _, name := range slices.Sorted(maps.Keys(r.cfg.Plugins)) {
 		p := &Plugin{name: name, cfg: r.cfg.Plugins[name]}
 		p.settle = func(k *canary, fault error) { r.tasks.Go(func() { r.settleCanary(p, k, fault) }) }
 		r.plugins[name] = p
 		loading.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
 			g, err := r.load(ctx, p)
 			if err != nil {
 				errs <- fmt.Errorf("plugin %s: %w", name, err)
@@ -166,6 +170,12 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 		limits.Fuel = p.cfg.Fuel
 	}
 	o.Limits, o.Config = limits, settings
+	if builtin := p.cfg.Builtin; builtin != "" {
+		o.Reread = func() ([]byte, error) {
+			module, _, err := plugins.Builtin(builtin)
+			return module, err
+		}
+	}
 	loaded, err := r.sandbox.Load(ctx, module, o)
 	if err != nil {
 		return nil, err

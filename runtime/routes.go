@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strings"
 
 	"github.com/ledge-run/ledge/runtime/config"
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/manifest"
+	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
 )
 
@@ -85,7 +87,7 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 		if _, err := stages([]config.Stage{{Plugin: t}}, manifest.HookTools); err != nil {
 			return nil, err
 		}
-		tools, err := pipeline.Describe(ctx, r.plugins[t])
+		tools, err := r.describe(ctx, r.plugins[t])
 		if err != nil {
 			r.log.Error("the route goes without a plugin's tools", "route", name, "plugin", t, "error", err)
 			route.Undescribed = append(route.Undescribed, pipeline.Undescribed{Plugin: r.plugins[t], Err: err})
@@ -102,6 +104,38 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 	}
 	route.Version = hex.EncodeToString(version.Sum(nil)[:8])
 	return route, nil
+}
+
+// describe asks a plugin for its tools, or recalls what the same module with the same settings said before: an appliance
+// that starts should not have to make every tool plugin's code resident.
+func (r *Runtime) describe(ctx context.Context, p *Plugin) ([]pipeline.HostTool, error) {
+	name, of := "tools:"+p.name, fmt.Sprintf("%s %v", p.Digest(), p.cfg.Config) // fmt sorts the keys of maps
+	var known struct {
+		Of    string        `json:"of"`
+		Tools []openai.Tool `json:"tools"`
+	}
+	if b, ok, err := r.store.Meta().Get(ctx, name); err != nil {
+		return nil, err
+	} else if ok && json.Unmarshal(b, &known) == nil && known.Of == of {
+		tools := make([]pipeline.HostTool, len(known.Tools))
+		for i, t := range known.Tools {
+			tools[i] = pipeline.HostTool{Definition: t, Plugin: p}
+		}
+		return tools, nil
+	}
+	tools, err := pipeline.Describe(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	known.Of, known.Tools = of, nil
+	for _, t := range tools {
+		known.Tools = append(known.Tools, t.Definition)
+	}
+	b, err := json.Marshal(known)
+	if err != nil {
+		return nil, err
+	}
+	return tools, r.store.Meta().Put(ctx, name, b)
 }
 
 // openModels opens the model on this device and the remote ones.

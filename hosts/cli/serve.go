@@ -132,7 +132,7 @@ func serve(ctx context.Context, cfg *config.Config, version string, stdout, stde
 	}
 	metrics.Watch(rt)
 	s := &edge.Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Version: version}
-	debug.FreeOSMemory() // what start-up needed and serving does not
+	go shedStartup()
 	banner(stdout, cfg, rt, api.Addr(), admin.Addr(), version, time.Since(begun))
 
 	go reloadOnHangup(ctx, rt, log)
@@ -159,6 +159,14 @@ func serve(ctx context.Context, cfg *config.Config, version string, stdout, stde
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	return errors.Join(err, rt.Close(closing))
+}
+
+// shedStartup gives back what starting needed and serving does not. Native code is freed by finalizers, which run after
+// the first collection; what they held goes with the second.
+func shedStartup() {
+	debug.FreeOSMemory()
+	time.Sleep(100 * time.Millisecond)
+	debug.FreeOSMemory()
 }
 
 func reloadOnHangup(ctx context.Context, rt *runtime.Runtime, log *slog.Logger) {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
@@ -103,13 +104,13 @@ func (h *Host) free(ctx context.Context) error {
 // Load checks a module and makes it ready to be called: its imports must be granted, it must meter and compile. With a
 // cache that knows the module it is not compiled again; that it still loads is found out at the first call.
 //
-// Load keeps module, which must not be changed while the plugin is open. Errors are of type *[Error], with the codes
-// bad_module, unsupported_abi, unknown_import, capability_denied, memory_limit, closed and internal. Several loads may
-// run at once.
+// Without [PluginOptions.Reread] and without a cache, Load keeps module, which must not be changed while the plugin is
+// open. Errors are of type *[Error], with the codes bad_module, unsupported_abi, unknown_import, capability_denied,
+// memory_limit, closed and internal. Several loads may run at once.
 func (h *Host) Load(ctx context.Context, module []byte, o PluginOptions) (*Plugin, error) {
 	digest := sha256.Sum256(module)
 	p := &Plugin{
-		host: h, module: module, name: o.Name, digest: "sha256:" + hex.EncodeToString(digest[:]),
+		host: h, reread: o.Reread, name: o.Name, digest: "sha256:" + hex.EncodeToString(digest[:]),
 		limits: o.Limits.withDefaults(), config: maps.Clone(o.Config), functions: o.Functions,
 		http: o.HTTP, preciseClock: o.PreciseClock, seed: o.Seed, breaker: breaker{rule: o.Breaker.withDefaults()},
 	}
@@ -129,7 +130,10 @@ func (h *Host) Load(ctx context.Context, module []byte, o PluginOptions) (*Plugi
 	if least := uint64(info.MinPages) << 16; least > p.limits.MemoryBytes {
 		return nil, p.failf(CodeMemoryLimit, "", "starts with %d bytes of memory; at most %d are allowed", least, p.limits.MemoryBytes)
 	}
-	if err := p.ready(ctx); err != nil {
+	if p.reread == nil {
+		p.reread = h.keep(module)
+	}
+	if err := p.ready(ctx, module); err != nil {
 		return nil, err
 	}
 	h.mu.Lock()
@@ -152,8 +156,35 @@ func (h *Host) Load(ctx context.Context, module []byte, o PluginOptions) (*Plugi
 	return p, nil
 }
 
+// keep holds a module for a plugin that cannot reread it: compressed, if its code comes from a cache most of the time.
+func (h *Host) keep(module []byte) func() ([]byte, error) {
+	if h.cache == nil {
+		return func() ([]byte, error) { return module, nil }
+	}
+	c := codec()
+	packed := c.enc.EncodeAll(module, nil)
+	return func() ([]byte, error) { return c.dec.DecodeAll(packed, nil) }
+}
+
+type zstdCodec struct {
+	enc *zstd.Encoder
+	dec *zstd.Decoder
+}
+
+// codec is one for all: EncodeAll and DecodeAll are safe for concurrent use.
+var codec = sync.OnceValue(func() zstdCodec {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
+	if err == nil {
+		var dec *zstd.Decoder
+		if dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1)); err == nil {
+			return zstdCodec{enc, dec}
+		}
+	}
+	panic(err) // the options are constant
+})
+
 // ready makes sure that the code can be made resident: it is in the cache, or it is resident now.
-func (p *Plugin) ready(ctx context.Context) error {
+func (p *Plugin) ready(ctx context.Context, module []byte) error {
 	c := p.host.cache
 	if c == nil {
 		_, err := p.resident(ctx)
@@ -162,7 +193,7 @@ func (p *Plugin) ready(ctx context.Context) error {
 	if c.has(p.digest) {
 		return nil
 	}
-	metered, err := meter.Rewrite(p.module)
+	metered, err := meter.Rewrite(module)
 	if err != nil {
 		return p.fail(CodeBadModule, "", err)
 	}

@@ -90,7 +90,10 @@ type PluginOptions struct {
 	// coarse to time a cache or a neighbour with.
 	PreciseClock bool
 	// Seed makes the guest's random numbers the same in every call; nil takes the system's.
-	Seed    *uint64
+	Seed *uint64
+	// Reread returns the module again, byte for byte; nil keeps it in memory. It is asked whenever native code becomes
+	// resident, and may be asked by several goroutines at once.
+	Reread  func() ([]byte, error)
 	Breaker Breaker // when to stop calling a plugin that fails; the zero value never does
 	Preload bool    // make code resident and start one instance in Load, instead of at the first call
 }

@@ -2,6 +2,8 @@ package wasm
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -17,7 +19,7 @@ import (
 // Plugin is a loaded module. All methods are safe for concurrent use.
 type Plugin struct {
 	host      *Host
-	module    []byte
+	reread    func() ([]byte, error)
 	name      string
 	digest    string
 	abi       string
@@ -197,6 +199,18 @@ func (p *Plugin) resident(ctx context.Context) (*code, error) {
 	return p.loadCode(ctx)
 }
 
+// read returns the module that was loaded, or an error.
+func (p *Plugin) read() ([]byte, error) {
+	module, err := p.reread()
+	if err != nil {
+		return nil, fmt.Errorf("read the module again: %w", err)
+	}
+	if sum := sha256.Sum256(module); "sha256:"+hex.EncodeToString(sum[:]) != p.digest {
+		return nil, errors.New("read the module again: it is not the one that was loaded")
+	}
+	return module, nil
+}
+
 // loadCode makes the code resident. It meters the module again, which is cheaper than reading it from a cache would
 // be, and takes the native code from the cache.
 func (p *Plugin) loadCode(ctx context.Context) (*code, error) {
@@ -204,7 +218,11 @@ func (p *Plugin) loadCode(ctx context.Context) (*code, error) {
 		return p.code, nil
 	}
 	ctx = context.WithoutCancel(ctx) // half-loaded code would have to be loaded again by the next caller
-	metered, err := meter.Rewrite(p.module)
+	module, err := p.read()
+	if err != nil {
+		return nil, p.fail(CodeInternal, "", err)
+	}
+	metered, err := meter.Rewrite(module)
 	if err != nil {
 		return nil, p.fail(CodeBadModule, "", err)
 	}
