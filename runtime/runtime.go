@@ -86,26 +86,21 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	if err = r.buildRoutes(ctx); err != nil {
 		return nil, err
 	}
-	r.rest()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
+	r.tasks.Go(func() { r.rest(background) })
 	r.tasks.Go(func() { r.watch(background) })
 	return r, nil
 }
 
 // restTime is how long plugins that were called while routes were built may take to come to rest.
-const restTime = 50 * time.Millisecond
+const restTime = time.Second
 
-// rest gives back what building the routes made resident: an appliance that was asked nothing should hold little.
-func (r *Runtime) rest() {
-	for end := time.Now().Add(restTime); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		all := true
-		for _, p := range r.plugins {
-			all = p.current.Load().plugin.Rest() && all
-		}
-		if all {
-			return
-		}
+// rest gives back, once, what building the routes made resident: an appliance that was asked nothing should hold little.
+func (r *Runtime) rest(ctx context.Context) {
+	awake := slices.Collect(maps.Values(r.plugins))
+	for end := time.Now().Add(restTime); len(awake) > 0 && ctx.Err() == nil && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		awake = slices.DeleteFunc(awake, func(p *Plugin) bool { return p.current.Load().plugin.Rest() })
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	goruntime "runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -161,11 +162,12 @@ func serve(ctx context.Context, cfg *config.Config, version string, stdout, stde
 	return errors.Join(err, rt.Close(closing))
 }
 
-// shedStartup gives back what starting needed and serving does not. Native code is freed by finalizers, which run after
-// the first collection; what they held goes with the second.
+// shedStartup gives back what starting needed and serving does not, now and once the plugins have come to rest. Native
+// code is freed by finalizers, which run after a first collection; what they held goes with the second.
 func shedStartup() {
 	debug.FreeOSMemory()
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(1500 * time.Millisecond)
+	goruntime.GC()
 	debug.FreeOSMemory()
 }
 
