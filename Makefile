@@ -52,6 +52,10 @@ check: plugins ## vet, formatting, staticcheck, known vulnerabilities, race dete
 	GOOS=linux GOARCH=riscv64 $(GO) vet ./runtime/slm/... ./runtime/wasm/...
 	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null .
 
+.PHONY: generate
+generate: ## write the generated assembly again (fetches the generator's own modules)
+	$(GO) generate ./runtime/slm/kernel
+
 .PHONY: clients
 clients: build ## run the official OpenAI clients against the appliance (npm, and Python where it is)
 	bench/clients/run.sh

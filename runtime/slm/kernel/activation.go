@@ -66,12 +66,17 @@ func (a *activation) set(form partner, x []float32) {
 	case asQ8_1:
 		a.quantizeQ8_1(x)
 	case asQ8_K:
-		a.quantizeQ8_K(x)
+		a.q, a.scale, a.sums = grow(a.q, len(x)), grow(a.scale, len(x)/256), grow(a.sums, len(x)/16)
+		active.quantizeQ8_K(a, x)
 	}
 }
 
 func (a *activation) quantizeQ8_0(x []float32) {
 	a.q, a.scale = grow(a.q, len(x)), grow(a.scale, len(x)/32)
+	active.quantizeQ8_0(a, x)
+}
+
+func quantizeQ8_0Go(a *activation, x []float32) {
 	for b := range a.scale {
 		block := x[b*32 : b*32+32]
 		largest := float32(0)
@@ -104,8 +109,7 @@ func (a *activation) quantizeQ8_1(x []float32) {
 	}
 }
 
-func (a *activation) quantizeQ8_K(x []float32) {
-	a.q, a.scale, a.sums = grow(a.q, len(x)), grow(a.scale, len(x)/256), grow(a.sums, len(x)/16)
+func quantizeQ8_KGo(a *activation, x []float32) {
 	for b := range a.scale {
 		block := x[b*256 : b*256+256]
 		largest, signed := float32(0), float32(0)

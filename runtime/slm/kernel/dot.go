@@ -5,8 +5,9 @@ import (
 	"math"
 )
 
-// dot is the product of a row of weights with an activation in the weights' form.
-func dot(t Type, w []byte, a *activation) float32 {
+// dotGo is the product of a row of weights with an activation in the weights' form, in plain Go: what every other path is
+// tested against.
+func dotGo(t Type, w []byte, a *activation) float32 {
 	switch t {
 	case F32:
 		return dotF32(w, a.f32)

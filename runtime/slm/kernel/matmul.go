@@ -91,7 +91,7 @@ func (ws *Workspace) multiply(p *Pool, form partner, products []Product, n int) 
 		for r := pt.from; r < pt.to; r++ {
 			row := w.Data[r*size : (r+1)*size]
 			for k := range n {
-				pt.product.Dst[k*w.Rows+r] = dot(w.Type, row, &ws.rows[k])
+				pt.product.Dst[k*w.Rows+r] = active.dot(w.Type, row, &ws.rows[k])
 			}
 		}
 	})

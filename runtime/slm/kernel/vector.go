@@ -46,8 +46,13 @@ func Add(x, y []float32) {
 	}
 }
 
-// Dot is the product of two vectors.
-func Dot(a, b []float32) float32 {
+// Dot is the product of two vectors; b is at least as long as a.
+func Dot(a, b []float32) float32 { return active.product(a, b[:len(a)]) }
+
+// Axpy adds a*x to dst, which is at least as long as x.
+func Axpy(dst []float32, a float32, x []float32) { active.axpy(dst[:len(x)], a, x) }
+
+func productGo(a, b []float32) float32 {
 	var s [4]float32
 	i := 0
 	b = b[:len(a)]
@@ -63,8 +68,7 @@ func Dot(a, b []float32) float32 {
 	return (s[0] + s[1]) + (s[2] + s[3])
 }
 
-// Axpy adds a*x to dst.
-func Axpy(dst []float32, a float32, x []float32) {
+func axpyGo(dst []float32, a float32, x []float32) {
 	dst = dst[:len(x)]
 	for i, v := range x {
 		dst[i] += a * v
