@@ -16,7 +16,7 @@ import (
 )
 
 // manifestAdapter is the name under which an installed model's own adapter is loaded.
-const manifestAdapter = "own"
+const manifestAdapter = "(own)"
 
 // install finds the installed model that a name means, where no file of that name exists: file and options become those of
 // its manifest. It returns the store, nil if the model is a file.
@@ -45,6 +45,7 @@ func (m *localModel) settle(s *modelstore.Store) error {
 		if err := m.engine.LoadAdapter(manifestAdapter, s.Blob(m.manner.Adapter)); err != nil {
 			return err
 		}
+		m.adapter = manifestAdapter
 	}
 	doc, err := json.Marshal([]any{m.digest, m.manner.System, m.manner.Template, m.manner.Adapter, m.manner.Parameters})
 	if err != nil {
@@ -58,14 +59,6 @@ func (m *localModel) settle(s *modelstore.Store) error {
 func (m *localModel) close() error {
 	defer m.leave()
 	return m.engine.Close()
-}
-
-// adapter is the adapter that the model's manifest names.
-func (m *localModel) adapter() string {
-	if m.manner.Adapter == "" {
-		return ""
-	}
-	return manifestAdapter
 }
 
 // withDefaults fills in what the client left out and the model's manifest has.

@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,12 +23,13 @@ import (
 
 // localModel answers from the engine on this device.
 type localModel struct {
-	id     string
-	digest string
-	engine *engine.Engine
-	forms  *forms
-	manner *modelstore.Manifest // of an installed model: how it answers where a request says nothing
-	leave  func()               // ends the use of an installed model
+	id      string
+	digest  string
+	engine  *engine.Engine
+	forms   *forms
+	adapter string               // of the engine's loaded ones; empty: none
+	manner  *modelstore.Manifest // of an installed model: how it answers where a request says nothing
+	leave   func()               // ends the use of an installed model
 }
 
 var _ pipeline.Model = (*localModel)(nil)
@@ -39,19 +42,25 @@ func openLocal(ctx context.Context, r *Runtime) (*localModel, error) {
 	if m.id == "" {
 		m.id = strings.TrimSuffix(filepath.Base(cfg.File), ".gguf")
 	}
-	o := engine.Options{Threads: cfg.Threads, MaxContext: cfg.MaxContext, MaxKVBytes: int64(cfg.KVMemory)}
+	o := engine.Options{Threads: cfg.Threads, MaxContext: cfg.MaxContext, MaxKVBytes: int64(cfg.KVMemory), Logger: r.log}
 	installed, err := m.install(&cfg.File, &o, r.dir)
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.Open(cfg.File, o)
+	if o.Digest, err = r.knownDigest(ctx, cfg.File); err == nil && cfg.PrefixDisk > 0 {
+		o.PrefixDir, o.PrefixBytes = r.prefixDir(m.id), int64(cfg.PrefixDisk)
+	}
+	var e *engine.Engine
+	if err == nil {
+		e, err = engine.Open(cfg.File, o)
+	}
 	if err != nil {
 		m.leave()
 		return nil, fmt.Errorf("model %s: %w", cfg.File, err)
 	}
 	m.engine = e
 	m.forms = newForms(e, m.manner.Template)
-	if m.digest, err = r.modelDigest(ctx, cfg.File, e); err == nil && installed != nil {
+	if m.digest, err = r.rememberDigest(ctx, cfg.File, e); err == nil && installed != nil {
 		err = m.settle(installed)
 	}
 	if err != nil {
@@ -60,23 +69,45 @@ func openLocal(ctx context.Context, r *Runtime) (*localModel, error) {
 	return m, nil
 }
 
-func (r *Runtime) modelDigest(ctx context.Context, path string, e *engine.Engine) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
+// prefixDir is where a model's prefix cache lies. A model that takes another's place takes over its directory too, so that
+// no files are left that nobody counts; pages of other weights are never used.
+func (r *Runtime) prefixDir(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return filepath.Join(r.dir, "prefix", hex.EncodeToString(sum[:8]))
+}
+
+// digestKey names a model file and the state in which it was hashed.
+func digestKey(path string) (name, stamp string, err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return "", "", err
 	}
 	info, err := os.Stat(path)
 	if err != nil {
+		return "", "", err
+	}
+	return "model-digest:" + path, fmt.Sprintf("%d %d ", info.Size(), info.ModTime().UnixNano()), nil
+}
+
+// knownDigest is a model file's digest if it was computed before and the file has not changed; empty: not known.
+func (r *Runtime) knownDigest(ctx context.Context, path string) (string, error) {
+	name, stamp, err := digestKey(path)
+	if err != nil {
 		return "", err
 	}
-	name := "model-digest:" + path
-	stamp := fmt.Sprintf("%d %d ", info.Size(), info.ModTime().UnixNano())
-	if known, ok, err := r.store.Meta().Get(ctx, name); err != nil {
-		return "", err
-	} else if digest, same := strings.CutPrefix(string(known), stamp); ok && same {
+	known, ok, err := r.store.Meta().Get(ctx, name)
+	if digest, same := strings.CutPrefix(string(known), stamp); ok && same && err == nil {
 		return digest, nil
 	}
+	return "", err
+}
+
+// rememberDigest keeps the digest of an open model's file for later starts.
+func (r *Runtime) rememberDigest(ctx context.Context, path string, e *engine.Engine) (string, error) {
 	digest, err := e.Digest()
+	if err != nil {
+		return "", err
+	}
+	name, stamp, err := digestKey(path)
 	if err != nil {
 		return "", err
 	}
@@ -127,7 +158,7 @@ func (m *localModel) Generate(ctx context.Context, p *pipeline.Prompt, emit func
 	}
 	calls := newCallScanner(p.Tools)
 	result, err := m.engine.Generate(ctx, engine.Request{Prompt: ids, MaxTokens: p.MaxTokens, Sampling: params, Stop: p.Stop,
-		Tenant: p.Tenant, Adapter: m.adapter(), ContextShift: p.ContextShift, Logprobs: p.Logprobs, TopLogprobs: p.TopLogprobs, Constraint: held}, func(t engine.Token) error {
+		Tenant: p.Tenant, Priority: p.Priority, Adapter: m.adapter, ContextShift: p.ContextShift, Logprobs: p.Logprobs, TopLogprobs: p.TopLogprobs, Constraint: held}, func(t engine.Token) error {
 		d := pipeline.Delta{Text: calls.push(m.callMark(t) + t.Text)}
 		if p.Logprobs && t.ID >= 0 {
 			d.Tokens = []openai.TokenLogprob{tokenLogprob(t)}

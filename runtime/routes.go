@@ -33,14 +33,16 @@ func (r *Runtime) buildRoutes(ctx context.Context) error {
 }
 
 func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route) (*pipeline.Route, error) {
-	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), AlwaysOffer: cfg.OfferTools, ContextShift: cfg.ContextShift}
+	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), AlwaysOffer: cfg.OfferTools, ContextShift: cfg.ContextShift, Priority: cfg.Priority}
 	version := sha256.New()
 	fmt.Fprintf(version, "%q %q %d\n", cfg.PromptVersion, cfg.System, cfg.Window)
 	for _, m := range cfg.Models {
 		switch {
 		case m == config.Local && r.local != nil:
 			route.Models = append(route.Models, r.local)
-		case m != config.Local:
+		case r.adapted[m] != nil:
+			route.Models = append(route.Models, r.adapted[m])
+		case r.remote[m] != nil:
 			route.Models = append(route.Models, r.remote[m])
 		}
 	}
@@ -146,6 +148,9 @@ func (r *Runtime) openModels(ctx context.Context) error {
 			return err
 		}
 		r.local = local
+	}
+	if err := r.openAdapters(); err != nil {
+		return err
 	}
 	for name, u := range r.cfg.Upstreams {
 		for _, m := range u.Models {

@@ -37,7 +37,8 @@ type Runtime struct {
 	store   *state.Store
 	sandbox *wasm.Host
 	plugins map[string]*Plugin
-	local   *localModel // nil: no model is installed
+	local   *localModel            // nil: no model is installed
+	adapted map[string]*localModel // by the adapter's name
 	remote  map[string]*remoteModel
 	pipe    pipeline.Pipeline
 	started time.Time
@@ -59,7 +60,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	if err != nil {
 		return nil, err
 	}
-	r := &Runtime{cfg: cfg, log: o.Logger, dir: dir, plugins: map[string]*Plugin{}, remote: map[string]*remoteModel{},
+	r := &Runtime{cfg: cfg, log: o.Logger, dir: dir, plugins: map[string]*Plugin{}, adapted: map[string]*localModel{}, remote: map[string]*remoteModel{},
 		admit: newAdmission(cfg.Limits.Concurrency, cfg.Limits.Queue), started: time.Now()}
 	defer func() {
 		if err != nil {
@@ -191,8 +192,8 @@ func (r *Runtime) resolve(name string) (*pipeline.Route, pipeline.Model, error) 
 	}
 	if r.cfg.DirectModels {
 		if route, ok := r.routes[defaultRoute]; ok {
-			if r.local != nil && name == r.local.Info().ID {
-				return route, r.local, nil
+			if m := r.onDevice(name); m != nil {
+				return route, m, nil
 			}
 			if m, ok := r.remote[name]; ok {
 				return route, m, nil
@@ -229,6 +230,9 @@ func (r *Runtime) Models() []openai.Model {
 	if r.cfg.DirectModels {
 		if r.local != nil {
 			out = append(out, openai.Model{ID: r.local.Info().ID, Object: "model", Created: created, OwnedBy: "ledge"})
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.adapted)) {
+			out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: "ledge-adapter"})
 		}
 		for _, name := range slices.Sorted(maps.Keys(r.remote)) {
 			out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: "upstream"})

@@ -20,6 +20,7 @@ type Config struct {
 	Admin        string              `yaml:"admin"`
 	Data         string              `yaml:"data"`
 	Model        Model               `yaml:"model"`
+	Adapters     map[string]Adapter  `yaml:"adapters"`
 	Limits       Limits              `yaml:"limits"`
 	Log          Log                 `yaml:"log"`
 	Trace        Trace               `yaml:"trace"`
@@ -39,6 +40,13 @@ type Model struct {
 	Threads    int    `yaml:"threads"`
 	MaxContext int    `yaml:"max_context"`
 	KVMemory   Size   `yaml:"kv_memory"`
+	PrefixDisk Size   `yaml:"prefix_disk"` // 0: prefixes are kept in memory only
+}
+
+// Adapter is a LoRA adapter that clients and routes choose by its name.
+type Adapter struct {
+	File string `yaml:"file"`
+	Base string `yaml:"base"` // the model that it is for; empty: the only one
 }
 
 // Limits bounds what requests may take.
@@ -122,6 +130,7 @@ type Route struct {
 	OfferTools    bool     `yaml:"offer_tools"` // offer them to the model even when the client offers none
 	Window        int      `yaml:"window"`
 	ContextShift  bool     `yaml:"context_shift"` // go on when the context is full, with the older half of it forgotten
+	Priority      int      `yaml:"priority"`      // of its requests while models on this device have more than they can do; 0 is normal
 }
 
 // Stage names the plugin of a stage and what its failure means.

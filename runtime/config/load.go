@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -56,7 +57,7 @@ func parse(src []byte, name string, base *Config) (*Config, error) {
 	if base != nil {
 		*c = *base
 		// The decoder replaces maps; start from empty ones and merge by name below.
-		c.Plugins, c.Routes, c.Upstreams = nil, nil, nil
+		c.Plugins, c.Routes, c.Upstreams, c.Adapters = nil, nil, nil, nil
 	}
 	if len(bytes.TrimSpace(src)) > 0 {
 		if err := yaml.UnmarshalWithOptions(src, c, yaml.Strict()); err != nil {
@@ -67,6 +68,7 @@ func parse(src []byte, name string, base *Config) (*Config, error) {
 		c.Plugins = overlay(base.Plugins, c.Plugins)
 		c.Routes = overlay(base.Routes, c.Routes)
 		c.Upstreams = overlay(base.Upstreams, c.Upstreams)
+		c.Adapters = overlay(base.Adapters, c.Adapters)
 	}
 	if err := c.validate(src); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", name, err)
@@ -137,6 +139,7 @@ func (c *Config) validate(src []byte) error {
 			add("plugins."+name, "give either builtin or file")
 		}
 	}
+	c.validateAdapters(add)
 	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
 		u := c.Upstreams[name]
 		if parsed, err := url.Parse(u.BaseURL); err != nil || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Host == "" {
@@ -167,19 +170,44 @@ func (c *Config) validate(src []byte) error {
 	return errors.Join(lines...)
 }
 
+// maxPriority bounds a route's priority either way.
+const maxPriority = 100
+
+// localNames are those of models and adapters: no path, and nothing that stands for another in a model field.
+var localNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+func (c *Config) validateAdapters(add func(path, format string, args ...any)) {
+	for _, name := range slices.Sorted(maps.Keys(c.Adapters)) {
+		path := "adapters." + name
+		_, route := c.Routes[name]
+		switch {
+		case !localNames.MatchString(name) || name == Local:
+			add(path, "%q is no name for an adapter: use letters, digits, '.', '_' and '-', at most 64; %s stands for the model", name, Local)
+		case route:
+			add(path, "there is a route of this name")
+		}
+		if c.Adapters[name].File == "" {
+			add(path, "file is missing: the GGUF file of a LoRA adapter")
+		}
+	}
+}
+
 func (c *Config) validateRoute(path string, r *Route, add func(path, format string, args ...any)) {
 	if len(r.Models) == 0 {
 		r.Models = []string{Local}
 	}
 	for i, m := range r.Models {
-		if m == Local {
+		if _, adapter := c.Adapters[m]; m == Local || adapter {
 			continue
 		}
 		upstream, model, ok := strings.Cut(m, "/")
 		u, known := c.Upstreams[upstream]
 		if !ok || !known || !slices.Contains(u.Models, model) {
-			add(fmt.Sprintf("%s.models[%d]", path, i), "%q is neither %s nor UPSTREAM/MODEL of a configured upstream", m, Local)
+			add(fmt.Sprintf("%s.models[%d]", path, i), "%q is neither %s nor an adapter nor UPSTREAM/MODEL of a configured upstream", m, Local)
 		}
+	}
+	if r.Priority < -maxPriority || r.Priority > maxPriority {
+		add(path+".priority", "%d is not between %d and %d", r.Priority, -maxPriority, maxPriority)
 	}
 	if r.Window == 0 {
 		r.Window = 256

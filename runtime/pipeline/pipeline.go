@@ -65,6 +65,7 @@ type Prompt struct {
 	TypicalP          float64 // 1: off
 	RepetitionPenalty float64 // 1: off
 	ContextShift      bool    // go on when the context is full
+	Priority          int     // higher ones go first while a model has more than it can do; 0 is normal
 
 	// Raw holds the client's fields as sent, for a remote model. Fields above go over it.
 	Raw map[string][]byte
@@ -110,6 +111,7 @@ type Route struct {
 	Name         string
 	Models       []Model // the first is the default
 	ContextShift bool    // answers of models on this device go on when the context is full
+	Priority     int     // of the prompts
 	System       string  // put before the client's messages
 	Version      string  // changes whenever the same request may be answered otherwise
 	Router       *Stage
@@ -247,6 +249,7 @@ func (x *exchange) answer() (*cachedAnswer, error) {
 		for j := range x.req.Choices {
 			prompt := x.req.Prompt
 			prompt.ContextShift = prompt.ContextShift || x.route.ContextShift
+			prompt.Priority = x.route.Priority
 			if len(x.req.Prompts) > 0 {
 				prompt.Text, prompt.Tokens = x.req.Prompts[i].Text, x.req.Prompts[i].Tokens
 			} else {

@@ -84,6 +84,16 @@ func (e *Engine) Adapters() []string {
 	return slices.Sorted(maps.Keys(e.adapters.byName))
 }
 
+// AdapterDigest is the SHA-256 of a loaded adapter's file; ok is false where there is no adapter of the name.
+func (e *Engine) AdapterDigest(name string) (digest string, ok bool) {
+	e.adapters.mu.Lock()
+	defer e.adapters.mu.Unlock()
+	if a := e.adapters.byName[name]; a != nil {
+		return "sha256:" + a.digest, true
+	}
+	return "", false
+}
+
 func (l *adapters) remove(name string) error {
 	a := l.byName[name]
 	delete(l.byName, name)

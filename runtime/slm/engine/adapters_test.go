@@ -24,7 +24,7 @@ const rank, alpha = 4, 8
 
 // makeAdapter writes a random adapter for the model in base, and a copy of the model with the adapter merged into its
 // weights.
-func makeAdapter(t *testing.T, base string, seed uint64, meta map[string]string, extra string) (adapter, merged string) {
+func makeAdapter(t testing.TB, base string, seed uint64, meta map[string]string, extra string) (adapter, merged string) {
 	t.Helper()
 	f, err := gguf.Open(base)
 	if err != nil {

@@ -164,6 +164,9 @@ func Open(path string, o Options) (_ *Engine, err error) {
 		return nil, &MemoryError{Want: e.kv.PageBytes(), Have: o.MaxKVBytes, Tokens: model.PageTokens}
 	}
 	e.digest = sync.OnceValues(func() (string, error) {
+		if o.Digest != "" {
+			return o.Digest, nil
+		}
 		sum := sha256.Sum256(f.Bytes())
 		return "sha256:" + hex.EncodeToString(sum[:]), nil
 	})
@@ -187,12 +190,9 @@ func (e *Engine) openDisk(o *Options) (*disk, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	digest := o.Digest
-	if digest == "" {
-		var err error
-		if digest, err = e.digest(); err != nil {
-			return nil, err
-		}
+	digest, err := e.digest()
+	if err != nil {
+		return nil, err
 	}
 	return openDisk(o.PrefixDir, o.PrefixBytes, digest+" "+e.kv.Format().String(), o.Logger)
 }

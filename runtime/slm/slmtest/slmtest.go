@@ -114,3 +114,35 @@ func (s Shape) Write(w io.Writer) error {
 	_, err := b.WriteTo(w)
 	return err
 }
+
+// WriteAdapter writes a LoRA adapter for the model, with random pairs for all matrices of its layers.
+func (s Shape) WriteAdapter(w io.Writer, seed uint64) error {
+	const rank = 4
+	b := &gguf.Builder{}
+	b.Set("general.type", "adapter")
+	b.Set("general.architecture", s.Architecture)
+	b.Set("adapter.type", "lora")
+	b.Set("adapter.lora.alpha", float32(2*rank))
+	r := rand.New(rand.NewPCG(seed, 7))
+	half := func(name string, cols, rows int) {
+		data := make([]byte, 4*cols*rows)
+		for i := range cols * rows {
+			binary.LittleEndian.PutUint32(data[i*4:], math.Float32bits(float32(r.NormFloat64()*0.5)))
+		}
+		b.Add(name, kernel.F32, []int{cols, rows}, data)
+	}
+	kv := s.Dim / s.Heads * s.KV
+	for i := range s.Layers {
+		for _, m := range []struct {
+			name    string
+			in, out int
+		}{{"attn_q", s.Dim, s.Dim}, {"attn_k", s.Dim, kv}, {"attn_v", s.Dim, kv}, {"attn_output", s.Dim, s.Dim},
+			{"ffn_gate", s.Dim, s.FFN}, {"ffn_up", s.Dim, s.FFN}, {"ffn_down", s.FFN, s.Dim}} {
+			name := fmt.Sprintf("blk.%d.%s.weight", i, m.name)
+			half(name+".lora_a", m.in, rank)
+			half(name+".lora_b", rank, m.out)
+		}
+	}
+	_, err := b.WriteTo(w)
+	return err
+}
