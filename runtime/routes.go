@@ -33,7 +33,7 @@ func (r *Runtime) buildRoutes(ctx context.Context) error {
 }
 
 func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route) (*pipeline.Route, error) {
-	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), AlwaysOffer: cfg.OfferTools, ContextShift: cfg.ContextShift, Priority: cfg.Priority}
+	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), AlwaysOffer: cfg.OfferTools, Refill: cfg.Refill, ContextShift: cfg.ContextShift, Priority: cfg.Priority}
 	version := sha256.New()
 	fmt.Fprintf(version, "%q %q %d\n", cfg.PromptVersion, cfg.System, cfg.Window)
 	for _, m := range cfg.Models {
@@ -49,12 +49,16 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 	stages := func(list []config.Stage, h string) ([]pipeline.Stage, error) {
 		var out []pipeline.Stage
 		for _, s := range list {
+			if s.Mode == "off" {
+				continue
+			}
 			p := r.plugins[s.Plugin]
 			if !p.Manifest().Offers(h) {
 				return nil, fmt.Errorf("the plugin %s does not offer the hook %s", s.Plugin, h)
 			}
 			fmt.Fprintf(version, "%s %s %s %t %v\n", h, p.name, p.Digest(), s.Open(), p.cfg.Config)
-			out = append(out, pipeline.Stage{Plugin: p, Open: s.Open(), Timeout: s.Timeout.D()})
+			fmt.Fprintln(version, s.Mode, cfg.Refill)
+			out = append(out, pipeline.Stage{Plugin: p, Open: s.Open(), Timeout: s.Timeout.D(), Shadow: s.Shadow()})
 		}
 		return out, nil
 	}
@@ -65,6 +69,9 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 		list, err := stages([]config.Stage{s}, h)
 		if err != nil {
 			return nil, err
+		}
+		if len(list) == 0 {
+			return nil, nil
 		}
 		return &list[0], nil
 	}

@@ -25,7 +25,7 @@ import (
 
 // builtinGuards are the guards that a scan asks, in this order, and stages where they can be asked.
 var (
-	builtinGuards = []string{"pii-guard", "injection-guard"}
+	builtinGuards = []string{"pii-guard", "injection-guard", "secrets-guard"}
 	guardStages   = []string{hook.StageInput, hook.StageRetrieval, hook.StageTool, hook.StageOutput}
 )
 
@@ -97,7 +97,7 @@ func newGuardScanCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&stage, "stage", hook.StageInput, "where the text comes from: input, retrieval, tool or output")
 	f.StringVar(&input, "input", "-", "text, @FILE, or - for standard input")
-	f.StringArrayVar(&names, "guard", nil, "guard to ask, pii-guard or injection-guard; may be repeated (default: both)")
+	f.StringArrayVar(&names, "guard", nil, "guard to ask: pii-guard, injection-guard or secrets-guard; may be repeated (default: all)")
 	f.BoolVar(&jsonl, "jsonl", false, "judge the text of each line of the input; print one JSON document a line")
 	f.BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c

@@ -20,6 +20,7 @@ type Metrics struct {
 	tokens    *prometheus.CounterVec
 	stages    *prometheus.HistogramVec
 	failures  *prometheus.CounterVec
+	shadow    *prometheus.CounterVec
 }
 
 // NewMetrics returns a registry of its own, so that two appliances in one process do not share figures.
@@ -40,8 +41,10 @@ func NewMetrics() *Metrics {
 			Help: "Time in a stage of a request, all its calls together.", Buckets: fast}, []string{"stage", "plugin"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ledge_stage_failures_total",
 			Help: "Stages whose plugin failed, by the failure's code."}, []string{"stage", "plugin", "code"}),
+		shadow: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ledge_guard_shadow_total",
+			Help: "Requests that a guard in shadow mode judged, by what it would have done."}, []string{"route", "stage", "plugin", "verdict"}),
 	}
-	m.Registry.MustRegister(m.requests, m.duration, m.firstText, m.tokens, m.stages, m.failures,
+	m.Registry.MustRegister(m.requests, m.duration, m.firstText, m.tokens, m.stages, m.failures, m.shadow,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -62,6 +65,9 @@ func (m *Metrics) Observe(t *pipeline.Trace) {
 	}
 	for _, e := range t.Stages {
 		m.stages.WithLabelValues(e.Stage, e.Plugin).Observe(float64(e.DurationUS) / 1e6)
+		if e.Shadow {
+			m.shadow.WithLabelValues(t.Route, e.Stage, e.Plugin, e.Verdict).Inc()
+		}
 		if e.Error != nil {
 			m.failures.WithLabelValues(e.Stage, e.Plugin, e.Error.Code).Inc()
 		}

@@ -65,12 +65,38 @@ func (a *analysis) markup() {
 		if talk {
 			w *= 0.5
 		}
-		if n := len(b); size > n-i {
-			size = n - i
+		if seen <= 4 { // each look is long, and a few are evidence enough
+			size = turn(b[i:], size)
 		}
+		size = min(size, len(b)-i)
 		start, end := a.folded.span(i, i+size)
 		a.addRange("role-markup", w, start, end)
 	}
+}
+
+// turn is how far a forged turn goes whose mark takes size bytes: to the mark that ends it, or else to the end of its first
+// line with words. What it says is part of the evidence.
+func turn(b []byte, size int) int {
+	const most = 2048
+	words := false
+	for i := size; i < len(b) && i < most; i++ {
+		switch c := b[i]; {
+		case c == '<' || c == '[':
+			for _, m := range [...]string{"<|im_end|>", "<|eot_id|>", "<|end|>", "<|endoftext|>", "<end_of_turn>", "<</sys>>", "</system>", "</system_prompt>", "</instructions>", "</system-reminder>", "[/inst]", "[/system]"} {
+				if starts(b[i:], m) {
+					return i + len(m)
+				}
+			}
+		case c == '\n' && words:
+			return i
+		case c != ' ' && c != '\n':
+			words = true
+		}
+	}
+	if len(b) < most {
+		return len(b)
+	}
+	return size
 }
 
 // asks says whether the text opens with a question.

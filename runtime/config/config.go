@@ -129,6 +129,7 @@ type Route struct {
 	Tools         []string `yaml:"tools"`
 	OfferTools    bool     `yaml:"offer_tools"` // offer them to the model even when the client offers none
 	Window        int      `yaml:"window"`
+	Refill        bool     `yaml:"refill"`        // put what guards replaced by tokens back into the answer
 	ContextShift  bool     `yaml:"context_shift"` // go on when the context is full, with the older half of it forgotten
 	Priority      int      `yaml:"priority"`      // of its requests while models on this device have more than they can do; 0 is normal
 }
@@ -138,7 +139,11 @@ type Stage struct {
 	Plugin  string   `yaml:"plugin"`
 	OnError string   `yaml:"on_error"` // closed, open
 	Timeout Duration `yaml:"timeout"`  // 0: the plugin's
+	Mode    string   `yaml:"mode"`     // of a guard: enforce (default), shadow, off
 }
+
+// Shadow says that a guard's verdicts are recorded and not carried out.
+func (s Stage) Shadow() bool { return s.Mode == "shadow" }
 
 // Open says that the request goes on when the plugin fails.
 func (s Stage) Open() bool { return s.OnError == "open" }

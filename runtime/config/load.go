@@ -227,6 +227,9 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 		if s.OnError != "open" && s.OnError != "closed" {
 			add(path+".on_error", "%q is not one of open, closed", s.OnError)
 		}
+		if s.Mode != "" && s.Mode != "enforce" && s.Mode != "shadow" && s.Mode != "off" {
+			add(path+".mode", "%q is not one of enforce, shadow, off", s.Mode)
+		}
 		plugin(path+".plugin", s.Plugin)
 	}
 	if r.Router.Plugin != "" {

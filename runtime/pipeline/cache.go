@@ -195,8 +195,8 @@ func (x *exchange) replay() (bool, error) {
 
 // store keeps a complete answer. An answer that a guard cut off is not one.
 func (x *exchange) store(answer *cachedAnswer) {
-	if !x.cache.admit {
-		return
+	if !x.cache.admit || x.injected || x.route.Refill && len(x.vault) > 0 {
+		return // the answer is of this request's data only
 	}
 	for _, c := range answer.Choices {
 		if c.Finish == finishFilter {

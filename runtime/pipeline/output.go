@@ -32,7 +32,7 @@ func (x *exchange) choice(index int, prompt *Prompt, countPrompt bool) (cachedCh
 		}
 		prompt.Messages = append(prompt.Messages[:len(prompt.Messages):len(prompt.Messages)], said...)
 	}
-	out := &output{x: x, choice: index}
+	out := &output{x: x, choice: index, open: -1}
 	for round := 0; ; round++ {
 		if round == x.Limits.ToolRounds {
 			prompt.Tools, host = nil, nil // enough: the next answer is the last
@@ -41,12 +41,18 @@ func (x *exchange) choice(index int, prompt *Prompt, countPrompt bool) (cachedCh
 		if err != nil && !errors.Is(err, errFiltered) {
 			return cachedChoice{}, err
 		}
+		if x.injected {
+			outcome.ToolCalls = nil // what data asked for is not done, here or by the client
+		}
 		if err == nil && runnable(outcome.ToolCalls, host) {
 			said, err := x.runTools(outcome.ToolCalls, host)
 			if err != nil {
 				return cachedChoice{}, err
 			}
 			prompt.Messages = append(prompt.Messages[:len(prompt.Messages):len(prompt.Messages)], said...)
+			if x.injected {
+				prompt.Tools, host = nil, nil
+			}
 			prompt.ToolChoice = nil // a forced call was made; forcing it again would never end
 			continue
 		}
@@ -101,6 +107,9 @@ func (x *exchange) generate(prompt *Prompt, out *output, countPrompt bool) (Outc
 // contextBytes is how much released text a guard sees before the window.
 const contextBytes = 256
 
+// maxOpen is how much of a long redaction is shown again to its guard.
+const maxOpen = 32 << 10
+
 // output passes the text of one choice through the output guards. Bytes are released once no guard says that a match
 // could still grow across them, or once the route's window is full.
 type output struct {
@@ -112,6 +121,10 @@ type output struct {
 	tokens   []pendingToken
 	written  int // bytes of the answer that entered the window
 	released int // bytes of the answer that left it
+
+	open       int    // offset in the answer of a redaction that reaches the end of what was released; -1: there is none
+	openEntity string // and what it is of
+	tail       string // of what was released, while it may still become a token
 
 	entries []*Entry // one a guard, for all its calls
 	kept    cachedChoice
@@ -182,10 +195,7 @@ func (o *output) release(final bool) error {
 		}
 	}
 	clear := text[o.start:cut]
-	shown := clear
-	if len(inside) > 0 {
-		shown = hook.ApplyRedactions(clear, inside)
-	}
+	shown := o.redact(clear, inside)
 	tokens := o.takeTokens(o.released+len(clear), inside)
 	o.released += len(clear)
 	o.keepContext(text, cut)
@@ -193,6 +203,32 @@ func (o *output) release(final bool) error {
 		return nil
 	}
 	return o.send(shown, tokens)
+}
+
+// redact replaces the spans of a piece. A redaction that goes on from the piece before is not shown twice, and the place
+// where the last one began is kept while it reaches the end: its guard is shown all of it again.
+func (o *output) redact(clear string, inside []hook.Span) string {
+	if clear == "" {
+		return ""
+	}
+	skip, rest := 0, inside[:0:0]
+	open, entity := -1, ""
+	for _, s := range inside {
+		begin := o.released + s.Start
+		if o.open >= 0 && s.Start <= skip && s.Entity == o.openEntity {
+			skip, begin = max(skip, s.End), o.open
+		} else {
+			rest = append(rest, s)
+		}
+		if s.End == len(clear) && (open < 0 || begin < open) {
+			open, entity = begin, s.Entity
+		}
+	}
+	o.open, o.openEntity = open, entity
+	for i := range rest {
+		rest[i].Start, rest[i].End = max(rest[i].Start-skip, 0), rest[i].End-skip
+	}
+	return hook.ApplyRedactions(clear[skip:], rest)
 }
 
 // takeTokens returns the tokens whose text has left, without those that a redaction touched: they spell what it hides.
@@ -220,6 +256,9 @@ func (o *output) takeTokens(upTo int, redacted []hook.Span) []openai.TokenLogpro
 // keepContext drops what is no longer needed from the front of the window.
 func (o *output) keepContext(text string, cut int) {
 	from := max(cut-contextBytes, 0)
+	if o.open >= 0 {
+		from = max(min(from, cut-(o.released-o.open)), cut-maxOpen, 0)
+	}
 	for from < cut && !utf8.RuneStart(text[from]) {
 		from++
 	}
@@ -232,7 +271,7 @@ func (o *output) judge(text string, final bool) (spans []hook.Span, hold int, er
 	x := o.x
 	for len(o.entries) < len(x.route.Output) {
 		s := &x.route.Output[len(o.entries)]
-		o.entries = append(o.entries, x.trace.add(Entry{Stage: "guard.output", Plugin: s.Plugin.Name(), Digest: s.Plugin.Digest(), Verdict: hook.Allow}))
+		o.entries = append(o.entries, x.trace.add(Entry{Stage: "guard.output", Plugin: s.Plugin.Name(), Digest: s.Plugin.Digest(), Verdict: hook.Allow, Shadow: s.Shadow}))
 	}
 	for i := range x.route.Output {
 		s, entry := &x.route.Output[i], o.entries[i]
@@ -245,10 +284,14 @@ func (o *output) judge(text string, final bool) (spans []hook.Span, hold int, er
 			if x.ctx.Err() != nil {
 				return nil, 0, x.ctx.Err()
 			}
-			if s.Open {
+			if s.Open || s.Shadow {
 				continue
 			}
 			return nil, 0, failedClosed("output", s.Plugin.Name(), err)
+		}
+		if s.Shadow {
+			o.enter(entry, v.Spans)
+			continue
 		}
 		switch v.Verdict {
 		case hook.Block, hook.Review:
@@ -288,13 +331,36 @@ func (o *output) send(text string, tokens []openai.TokenLogprob) error {
 	if o.x.trace.FirstTextUS == 0 {
 		o.x.trace.FirstTextUS = o.x.Now().Sub(o.x.trace.started).Microseconds()
 	}
+	if x := o.x; x.route.Refill && len(x.vault) > 0 {
+		text = o.refill(text, false)
+	}
 	o.answer.WriteString(text)
 	o.kept.Logprobs = append(o.kept.Logprobs, tokens...)
 	return o.x.emit(Event{Choice: o.choice, Text: text, Logprobs: tokens})
 }
 
+// refill puts back what tokens stand for. What may still become a token stays, at most a token's length.
+func (o *output) refill(text string, final bool) string {
+	text = o.tail + text
+	o.tail = ""
+	if k := strings.LastIndexByte(text, '<'); !final && k >= 0 && len(text)-k < 48 && strings.IndexByte(text[k:], '>') < 0 {
+		text, o.tail = text[:k], text[k:]
+	}
+	for token, value := range o.x.vault {
+		text = strings.ReplaceAll(text, token, value)
+	}
+	return text
+}
+
 // finish ends the choice.
 func (o *output) finish(outcome Outcome) (cachedChoice, error) {
+	if rest := o.tail; rest != "" {
+		o.tail = ""
+		o.answer.WriteString(rest)
+		if err := o.x.emit(Event{Choice: o.choice, Text: rest}); err != nil {
+			return cachedChoice{}, err
+		}
+	}
 	o.kept.Text, o.kept.Finish, o.kept.ToolCalls = o.answer.String(), outcome.FinishReason, outcome.ToolCalls
 	o.x.trace.Finish = append(o.x.trace.Finish, outcome.FinishReason)
 	if o.x.trace.Text != nil {

@@ -104,6 +104,7 @@ type Stage struct {
 	Plugin  Plugin
 	Open    bool          // go on without the plugin when it fails
 	Timeout time.Duration // 0: the plugin's own
+	Shadow  bool          // a guard's verdicts are entered in the trace and not carried out
 }
 
 // Route is a pipeline that clients choose by name. It is read-only while requests run.
@@ -122,6 +123,7 @@ type Route struct {
 	CacheTTL     time.Duration
 	Tools        []HostTool
 	Undescribed  []Undescribed
+	Refill       bool // put what guards replaced by tokens back into the answer
 	AlwaysOffer  bool // offer Tools to the model even when the client offers none
 	Window       int  // bytes of a stream held back, at most
 }
@@ -206,6 +208,8 @@ type exchange struct {
 	decision hook.RouteDecision
 	cache    cachePlan
 	memo     map[string]string // results of tools that ran in this request
+	vault    map[string]string // what tokens stand for, by token
+	injected bool              // data of this request tried to command: no tools for the rest of it
 	usage    openai.Usage
 }
 

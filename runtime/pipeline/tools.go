@@ -16,6 +16,9 @@ const maxToolResult = 16 << 10
 // hostTools are the tools of the route that this request may have run here: those the client offers by name, and all of
 // them where the route always offers them.
 func (x *exchange) hostTools() map[string]*HostTool {
+	if x.injected {
+		return nil
+	}
 	if c := x.req.Prompt.ToolChoice; c != nil && c.Mode == "none" {
 		return nil
 	}
@@ -54,6 +57,9 @@ func (x *exchange) noteUndescribed() {
 // offered is what the model is told of: the client's tools, and the host's own in place of those of the same name,
 // because the host's schema is the one that will be called.
 func (x *exchange) offered(host map[string]*HostTool) []openai.Tool {
+	if x.injected {
+		return nil
+	}
 	if c := x.req.Prompt.ToolChoice; c != nil && c.Mode == "none" {
 		return nil
 	}
@@ -135,7 +141,7 @@ func (x *exchange) runTool(t *HostTool, c openai.ToolCall) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	guarded = text{stage: hook.StageTool, role: "tool", message: -1, get: func() string { return result }, set: func(s string) { result = s }}
+	guarded = text{stage: hook.StageTool, role: "tool", message: -1, data: true, get: func() string { return result }, set: func(s string) { result = s }}
 	for i := range x.route.Tool {
 		if err := x.guard("guard.tool", &x.route.Tool[i], []text{guarded}); err != nil {
 			return "", err

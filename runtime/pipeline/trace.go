@@ -55,6 +55,7 @@ type Entry struct {
 	Calls      int         `json:"calls,omitempty"`
 	DurationUS int64       `json:"duration_us"`
 	Fuel       uint64      `json:"fuel,omitempty"`
+	Shadow     bool        `json:"shadow,omitempty"` // the verdict was not carried out
 	Error      *EntryError `json:"error,omitempty"`
 
 	duration time.Duration
