@@ -160,7 +160,7 @@ func (s *scanner) run() {
 // look at their first letter, and at their length and surroundings.
 func (s *scanner) word(i, j int) {
 	if !s.capital(i) {
-		if j-i > 6 || s.at(j) != ' ' && s.at(j) != '.' || look(s.b[i:j])&isStreetBefore == 0 {
+		if j-i > 31 || streetLengths[s.b[i]]>>(j-i)&1 == 0 || look(s.b[i:j])&isStreetBefore == 0 {
 			return
 		}
 	}

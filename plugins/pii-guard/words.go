@@ -24,7 +24,8 @@ const (
 
 // gazetteer is a hash table of folded words in one string: a map takes most of the time and memory in a guest.
 var gazetteer = func() *table {
-	t := &table{}
+	t := &table{text: make([]byte, 0, 64<<10)}
+	plain := strings.NewReplacer("á", "a", "à", "a", "â", "a", "ã", "a", "ä", "a", "å", "a", "ç", "c", "é", "e", "è", "e", "ê", "e", "ë", "e", "í", "i", "ì", "i", "ı", "i", "ñ", "n", "ń", "n", "ó", "o", "ò", "o", "ô", "o", "õ", "o", "ö", "o", "ø", "o", "ú", "u", "ü", "u", "ß", "ss", "ł", "l", "ś", "s", "š", "s", "ş", "s", "ș", "s", "č", "c", "ć", "c", "ž", "z", "ý", "y", "ř", "r", "ě", "e", "ğ", "g", "ą", "a", "ę", "e", "ż", "z", "ź", "z")
 	for _, l := range []struct {
 		words string
 		class uint16
@@ -41,7 +42,7 @@ var gazetteer = func() *table {
 			f, _ := fold(w, false)
 			t.put(f, l.class)
 			if f != w { // and without its accents
-				t.put(strings.NewReplacer("á", "a", "à", "a", "â", "a", "ã", "a", "ä", "a", "å", "a", "ç", "c", "é", "e", "è", "e", "ê", "e", "ë", "e", "í", "i", "ì", "i", "ı", "i", "ñ", "n", "ń", "n", "ó", "o", "ò", "o", "ô", "o", "õ", "o", "ö", "o", "ø", "o", "ú", "u", "ü", "u", "ß", "ss", "ł", "l", "ś", "s", "š", "s", "ş", "s", "ș", "s", "č", "c", "ć", "c", "ž", "z", "ý", "y", "ř", "r", "ě", "e", "ğ", "g", "ą", "a", "ę", "e", "ż", "z", "ź", "z").Replace(w), l.class)
+				t.put(plain.Replace(w), l.class)
 			}
 		}
 	}
@@ -99,3 +100,13 @@ func look(word string) uint16 {
 	}
 	return gazetteer.class[gazetteer.slot(string(buf[:len(word)]))]
 }
+
+// streetLengths has a bit for each length of the words that start a street's name, by first byte: most words of prose
+// need no look-up.
+var streetLengths = func() (t [256]uint32) {
+	for w := range strings.FieldsSeq(streetBefore) {
+		f, _ := fold(w, false)
+		t[f[0]] |= 1 << len(f)
+	}
+	return
+}()
