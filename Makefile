@@ -64,6 +64,7 @@ clients: build ## run the official OpenAI clients against the appliance (npm, an
 bench: build ## measure against peers in one run: added latency of the gateway, engine
 	$(GO) run ./bench/gateway
 	$(GO) run ./bench/sandbox
+	$(GO) run ./bench/slm -dir bench/slm/models
 
 .PHONY: soak
 soak: build ## 2,000 requests with random disconnects, then leak checks

@@ -53,14 +53,20 @@ func (f *modelFlags) register(c *cobra.Command) {
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document")
 }
 
+// open loads the model with a cache that keeps keys and values exactly as computed.
 func (f *modelFlags) open() (*engine.Engine, error) {
+	return f.openWith(engine.Options{ExactKV: true})
+}
+
+func (f *modelFlags) openWith(o engine.Options) (*engine.Engine, error) {
 	if f.file == "" {
 		return nil, usagef("--model FILE.gguf is missing")
 	}
 	if f.threads < 0 || f.threads > 1024 {
 		return nil, usagef("--threads %d is not between 0 and 1024", f.threads)
 	}
-	e, err := engine.Open(f.file, engine.Options{Threads: f.threads, MaxKVBytes: 1 << 40, ExactKV: true})
+	o.Threads, o.MaxKVBytes = f.threads, 1<<40
+	e, err := engine.Open(f.file, o)
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", f.file, err)
 	}
@@ -292,12 +298,15 @@ func newModelBenchCommand() *cobra.Command {
 				return usagef("-p, -n and -r must be at least 1, --parallel and --prefix not negative")
 			}
 			begin := time.Now()
-			e, err := f.open()
+			e, err := f.openWith(engine.Options{}) // with the cache that serves
 			if err != nil {
 				return err
 			}
 			defer e.Close()
 			loaded := time.Since(begin)
+			if _, _, err := e.Measure(c.Context(), []int32{0, 1, 2, 3}, 1); err != nil { // so that the weights are in memory
+				return err
+			}
 			pp, tg := make([]float64, reps), make([]float64, reps)
 			r := rand.New(rand.NewPCG(1, 2))
 			for i := range reps {
@@ -315,8 +324,13 @@ func newModelBenchCommand() *cobra.Command {
 				s := slices.Sorted(slices.Values(v))
 				return map[string]any{"median": s[len(s)/2], "min": s[0], "max": s[len(s)-1], "runs": v}
 			}
-			out := map[string]any{"pp": stats(pp), "tg": stats(tg), "rss_bytes": residentBytes(), "load_ms": float64(loaded.Microseconds()) / 1000,
+			out := map[string]any{"pp": stats(pp), "tg": stats(tg), "rss_bytes": residentBytes(), "rss_peak_bytes": peakResidentBytes(), "load_ms": float64(loaded.Microseconds()) / 1000,
 				"threads": e.Info().Threads, "kernels": kernel.Path(), "prompt": prompt, "tokens": n}
+			read, err := e.ReadSpeed()
+			if err != nil {
+				return err
+			}
+			out["read_bytes_per_second"], out["weight_bytes_per_token"] = read, e.WeightBytes()
 			if parallel > 0 {
 				single, many := make([]float64, reps), make([]float64, reps)
 				for i := range reps { // alternating, so that what else the machine does meets both
@@ -349,8 +363,9 @@ func newModelBenchCommand() *cobra.Command {
 			if p, ok := out["prefix"].(map[string]any); ok {
 				fmt.Fprintf(c.OutOrStdout(), "first token with %d shared tokens: %.1f ms, then %.1f ms (%.1f%%)\n", prefix, p["first_ms"], p["second_ms"], 100*p["ratio"].(float64))
 			}
-			fmt.Fprintf(c.OutOrStdout(), "prefill of %d tokens  %9.1f tok/s\ndecode of %d tokens   %9.1f tok/s\nload %.1f ms, resident %d MiB, %d threads, kernels %s\n",
-				prompt, out["pp"].(map[string]any)["median"], n, out["tg"].(map[string]any)["median"], out["load_ms"], residentBytes()>>20, e.Info().Threads, kernel.Path())
+			rate := out["tg"].(map[string]any)["median"].(float64) * float64(e.WeightBytes())
+			fmt.Fprintf(c.OutOrStdout(), "prefill of %d tokens  %9.1f tok/s\ndecode of %d tokens   %9.1f tok/s, %.1f GB/s of weights where a loop that only reads does %.1f\nload %.1f ms, resident %d MiB, %d threads, kernels %s\n",
+				prompt, out["pp"].(map[string]any)["median"], n, out["tg"].(map[string]any)["median"], rate/1e9, read/1e9, out["load_ms"], residentBytes()>>20, e.Info().Threads, kernel.Path())
 			return nil
 		},
 	}
@@ -361,6 +376,21 @@ func newModelBenchCommand() *cobra.Command {
 	c.Flags().IntVar(&prefix, "prefix", 0, "also measure the time to the first token of a second prompt that shares `N` tokens with the first")
 	c.Flags().IntVarP(&reps, "repetitions", "r", 5, "repetitions")
 	return c
+}
+
+// peakResidentBytes is the most memory that this process has had, 0 where the system does not say.
+func peakResidentBytes() int64 {
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 10, 64)
+			return kb << 10
+		}
+	}
+	return 0
 }
 
 // residentBytes is the memory of this process as the system sees it, or what Go took where the system does not say.

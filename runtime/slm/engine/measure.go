@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/slm/kernel"
 	"github.com/ledge-run/ledge/runtime/slm/tokenizer"
 )
 
@@ -46,6 +47,20 @@ func (e *Engine) Measure(ctx context.Context, prompt []int32, n int) (prefill, d
 	}
 	return prefill, time.Since(begin), err
 }
+
+// ReadSpeed measures how fast the engine's threads together read memory, in bytes a second. Decoding reads WeightBytes a
+// token, so that it cannot be faster than the one divided by the other.
+func (e *Engine) ReadSpeed() (float64, error) {
+	leave, err := e.enter()
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	return kernel.ReadSpeed(e.pool), nil
+}
+
+// WeightBytes is how many bytes of weights the decoding of one token reads.
+func (e *Engine) WeightBytes() int64 { return e.model.BytesPerToken() }
 
 // MeasureParallel decodes n tokens in each of several sequences at once, after prompts of the given length, and returns
 // the tokens a second of all together. The prompts are passed before the clock starts.

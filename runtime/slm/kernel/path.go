@@ -13,9 +13,10 @@ type path struct {
 	quantizeQ8_K func(a *activation, x []float32)
 	product      func(a, b []float32) float32
 	axpy         func(dst []float32, a float32, x []float32)
+	read         func(data []byte) uint64 // all of it, and nothing else
 }
 
-var goPath = path{"go", dotGo, quantizeQ8_0Go, quantizeQ8_KGo, productGo, axpyGo}
+var goPath = path{"go", dotGo, quantizeQ8_0Go, quantizeQ8_KGo, productGo, axpyGo, readGo}
 
 // active is chosen once, before anything runs. LEDGE_KERNEL=go keeps plain Go where there is something faster.
 var active = choose(os.Getenv("LEDGE_KERNEL"), fastest())

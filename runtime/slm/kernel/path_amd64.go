@@ -13,7 +13,7 @@ func fastest() path {
 	return goPath
 }
 
-var avx2Path = path{"avx2", dotAVX2, quantizeQ8_0InAVX2, quantizeQ8_KInAVX2, productInAVX2, axpyInAVX2}
+var avx2Path = path{"avx2", dotAVX2, quantizeQ8_0InAVX2, quantizeQ8_KInAVX2, productInAVX2, axpyInAVX2, readInAVX2}
 
 // dotAVX2 checks what the kernels do not: that the row and the activation hold what the loop will read.
 func dotAVX2(t Type, w []byte, a *activation) float32 {
@@ -72,4 +72,11 @@ func axpyInAVX2(dst []float32, a float32, x []float32) {
 	if len(x) > 0 {
 		axpyAVX2(&dst[0], a, &x[0], len(x))
 	}
+}
+
+func readInAVX2(data []byte) uint64 {
+	if n := len(data) &^ 255; n > 0 {
+		return readMemoryAVX2(&data[0], n)
+	}
+	return 0
 }

@@ -19,6 +19,18 @@ type Model struct {
 	inverse   []float32 // one RoPE frequency factor a pair of dimensions; nil: all 1
 }
 
+// BytesPerToken is how many bytes of weights the decoding of one token reads.
+func (m *Model) BytesPerToken() int64 {
+	n := len(m.output.weight.Data)
+	for i := range m.layers {
+		l := &m.layers[i]
+		for _, w := range []*linear{&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down} {
+			n += len(w.weight.Data)
+		}
+	}
+	return int64(n)
+}
+
 // layer holds one block's weights.
 type layer struct {
 	attnNorm, ffnNorm []float32
