@@ -3,6 +3,7 @@
 //
 //	go run ./bench/sandbox            # languages other than Go join where rustc, npx asc or clang are installed
 //	go run ./bench/sandbox -quick     # a tenth of the rounds
+//	go run ./bench/sandbox -only calls,metering
 //
 // Times are the best of several rounds that take turns, since other processes only ever add.
 package main
@@ -14,13 +15,15 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
 func main() {
 	quick := flag.Bool("quick", false, "a tenth of the rounds")
+	only := flag.String("only", "calls,metering,instances,request", "the parts to run")
 	flag.Parse()
-	b := &bench{scale: 10}
+	b := &bench{scale: 10, only: strings.Split(*only, ",")}
 	if *quick {
 		b.scale = 1
 	}
@@ -32,12 +35,18 @@ func main() {
 
 type bench struct {
 	scale  int
+	only   []string
 	missed int
 }
 
 func (b *bench) run(ctx context.Context) error {
 	fmt.Printf("%s %s/%s, %d CPUs\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	for _, part := range []func(context.Context) error{b.calls, b.metering, b.instances, b.request} {
+	parts := map[string]func(context.Context) error{"calls": b.calls, "metering": b.metering, "instances": b.instances, "request": b.request}
+	for _, name := range b.only {
+		part := parts[name]
+		if part == nil {
+			return fmt.Errorf("no part %q", name)
+		}
 		if err := part(ctx); err != nil {
 			return err
 		}

@@ -21,13 +21,14 @@ import (
 // and so that Go's scheduler and garbage collector get their turn. The slice adapts to what the guest's instructions
 // cost in time.
 const (
-	firstSlice  = 50_000
-	minSlice    = 1_000
-	maxSlice    = 400_000
-	sliceShort  = 40 * time.Microsecond  // below, the slice doubles
-	sliceLong   = 160 * time.Microsecond // above, it halves
-	yieldAfter  = int64(time.Millisecond)
-	quickPeriod = 64 // calls to quick host functions between two looks at the clock
+	firstSlice = 50_000
+	minSlice   = 1_000
+	maxSlice   = 400_000
+	sliceShort = 40 * time.Microsecond  // below, the slice doubles
+	sliceLong  = 160 * time.Microsecond // above, it halves
+	yieldAfter = int64(time.Millisecond)
+	lookAfter  = 64       // calls into the host between two looks at the clock
+	lookMoved  = 64 << 10 // or bytes that host functions moved
 )
 
 // clockBase makes times small numbers of nanoseconds on the monotonic clock.
@@ -42,7 +43,8 @@ type guest struct {
 	caller context.Context
 	tenant string
 
-	deadline  int64 // nanotime
+	timeout   time.Duration
+	deadline  int64 // nanotime; 0 until the clock was first looked at, in an untimed call
 	fuel      uint64
 	used      uint64 // fuel of finished slices
 	given     int64  // of the present slice
@@ -80,11 +82,15 @@ func guestOf(ctx context.Context) *guest {
 	return ctx.Value(guestKey{}).(*guest) // while instantiating, the engine's options are around it
 }
 
-// begin starts the account of a call.
-func (g *guest) begin(caller context.Context, tenant string, limits *Limits, now, deadline int64) {
+// begin starts the account of a call. now is 0 for a call that starts its clock at the first look: when the guest comes
+// back to the host, at the latest after its first slice.
+func (g *guest) begin(caller context.Context, tenant string, limits *Limits, now int64, timeout time.Duration) {
 	g.caller = caller
 	g.tenant = tenant
-	g.deadline = deadline
+	g.timeout, g.deadline = timeout, 0
+	if now != 0 {
+		g.deadline = now + int64(timeout)
+	}
 	g.fuel, g.used = limits.Fuel, 0
 	if g.slice == 0 {
 		g.slice = firstSlice
@@ -115,7 +121,9 @@ func (g *guest) tick(counter int64) int64 {
 	}
 	now := nanotime()
 	g.checkTime(now)
-	switch took := time.Duration(now - g.sliceAt); {
+	switch took := asDuration(now - g.sliceAt); {
+	case g.sliceAt == 0:
+		g.yieldAt = now
 	case took < sliceShort:
 		g.slice = min(2*g.slice, maxSlice)
 	case took > sliceLong:
@@ -138,11 +146,13 @@ func (g *guest) checkTime(now int64) {
 	}
 }
 
+// late says whether the call must end, by the clock or because its caller does not want it any more.
 func (g *guest) late(now int64) *Error {
-	if err := g.caller.Err(); errors.Is(err, context.Canceled) {
-		return &Error{Code: CodeCanceled, Message: "the caller went away", Err: err, caller: true}
-	} else if err != nil {
-		return &Error{Code: CodeDeadline, Message: "the caller's deadline passed", Err: err, caller: true}
+	if err := g.gone(); err != nil {
+		return err
+	}
+	if g.deadline == 0 {
+		g.deadline = now + int64(g.timeout)
 	}
 	if now >= g.deadline {
 		return &Error{Code: CodeDeadline, Message: "did not finish in its time limit", Err: context.DeadlineExceeded}
@@ -150,13 +160,24 @@ func (g *guest) late(now int64) *Error {
 	return nil
 }
 
-// enterHost accounts for a call into the host.
-func (g *guest) enterHost(quick bool) {
+// gone says whether the caller does not want the call any more.
+func (g *guest) gone() *Error {
+	if err := g.caller.Err(); errors.Is(err, context.Canceled) {
+		return &Error{Code: CodeCanceled, Message: "the caller went away", Err: err, caller: true}
+	} else if err != nil {
+		return &Error{Code: CodeDeadline, Message: "the caller's deadline passed", Err: err, caller: true}
+	}
+	return nil
+}
+
+// enterHost accounts for a call into the host. It looks at the clock now and then: a look costs more than most functions.
+func (g *guest) enterHost() {
 	g.hostCalls--
 	if g.hostCalls < 0 {
 		panic(errorf(CodeHostCallLimit, "more calls into the host than allowed"))
 	}
-	if !quick || g.hostCalls%quickPeriod == 0 {
+	if g.hostCalls%lookAfter == 0 || g.inst.kernel.Moved >= lookMoved {
+		g.inst.kernel.Moved = 0
 		g.checkTime(nanotime())
 	}
 }
@@ -244,6 +265,9 @@ func (g *guest) Random(p []byte) error {
 
 func (g *guest) Sleep(d time.Duration) error {
 	now := nanotime()
+	if err := g.late(now); err != nil {
+		return err
+	}
 	t := time.NewTimer(min(d, time.Duration(max(0, g.deadline-now))))
 	defer t.Stop()
 	select {

@@ -151,7 +151,7 @@ func (h *Host) Load(ctx context.Context, module []byte, o PluginOptions) (*Plugi
 		if err != nil {
 			return nil, errors.Join(err, p.Close(ctx))
 		}
-		p.pool.put(inst, nanotime())
+		p.pool.put(inst)
 	}
 	return p, nil
 }

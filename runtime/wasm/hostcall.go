@@ -75,6 +75,9 @@ func (g *guest) serve(f *HostFunction, stack []uint64) {
 // await runs f under the call's deadline and stops the guest when it fails or does not return in time.
 func (g *guest) await(name string, quick bool, f func(ctx context.Context, call *HostCall) error) {
 	p := g.inst.plugin
+	if late := g.late(nanotime()); late != nil { // also starts the clock
+		panic(late)
+	}
 	call := &HostCall{plugin: p.name, tenant: g.tenant, g: g}
 	ctx, cancel := context.WithDeadline(g.caller, clockBase.Add(asDuration(g.deadline)))
 	defer cancel()

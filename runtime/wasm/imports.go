@@ -40,7 +40,7 @@ func instantiateImports(ctx context.Context, rt wazero.Runtime) error {
 	for _, f := range extism.Functions() {
 		b.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(ctx context.Context, s []uint64) {
 			g := guestOf(ctx)
-			g.enterHost(f.Quick)
+			g.enterHost()
 			if err := f.Call(&g.inst.kernel, s); err != nil {
 				g.stop(f.Name, err)
 			}
@@ -54,7 +54,7 @@ func instantiateImports(ctx context.Context, rt wazero.Runtime) error {
 	for _, f := range wasip1.Functions() {
 		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, s []uint64) {
 			g := guestOf(ctx)
-			g.enterHost(false)
+			g.enterHost()
 			g.inst.dirtied = true
 			var mem wasip1.Memory
 			if m := mod.Memory(); m != nil {
@@ -76,7 +76,7 @@ func userModule(ctx context.Context, rt wazero.Runtime, functions []HostFunction
 	for _, f := range functions {
 		b.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(ctx context.Context, s []uint64) {
 			g := guestOf(ctx)
-			g.enterHost(false)
+			g.enterHost()
 			g.serve(&f, s)
 		}), valueTypes(f.Params), valueTypes(f.Results)).Export(f.Name)
 	}

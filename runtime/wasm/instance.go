@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"reflect"
 	"strings"
 	"time"
@@ -34,13 +33,14 @@ type instance struct {
 	depth   api.MutableGlobal
 	dirty   api.MutableGlobal
 	globals []api.MutableGlobal
-	exports map[string]api.Function
+	exports []api.Function // of the plugin's entries; nil: not called yet
 	stack   [1]uint64
 
 	dirtied   bool  // the host may have written the guest's memory
 	failed    bool  // stopped by an error; must not run again
-	ended     int64 // nanotime of the end of the last call
-	idleSince int64 // nanotime
+	idleSince int64 // nanotime of the first sweep that found it idle; 0: not yet
+
+	restoreCost int // bytes that the last restore copied
 }
 
 // snapshot is the state that every call starts from.
@@ -52,7 +52,7 @@ type snapshot struct {
 // newInstance instantiates the module and brings it to the state that calls start from. The first instance runs the
 // module's initialization and, where all state can be restored, leaves a snapshot for the others.
 func (p *Plugin) newInstance(c *code) (made *instance, err error) {
-	inst := &instance{plugin: p, code: c, exports: make(map[string]api.Function)}
+	inst := &instance{plugin: p, code: c, exports: make([]api.Function, len(p.entries))}
 	inst.guest.inst = inst
 	mem, err := newLinearMemory(p.limits.MemoryBytes)
 	if err != nil {
@@ -73,9 +73,8 @@ func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 		}
 	}()
 
-	now := nanotime()
 	limits := p.limits
-	inst.guest.begin(context.Background(), "", &limits, now, now+int64(initTimeout))
+	inst.guest.begin(context.Background(), "", &limits, nanotime(), initTimeout)
 	defer inst.guest.end()
 	inst.guest.given = 0 // the module starts without fuel and asks at its first check
 	inst.kernel.Begin(nil)
@@ -199,9 +198,11 @@ func (inst *instance) restore(s *snapshot) bool {
 	if inst.mem.size != uint64(s.memory.size) && !inst.shrink(uint64(s.memory.size)) {
 		return false
 	}
-	if err := s.memory.restore(inst.mem); err != nil {
+	copied, err := s.memory.restore(inst.mem)
+	if err != nil {
 		return false
 	}
+	inst.restoreCost = copied
 	inst.mem.high = inst.mem.size
 	return true
 }
@@ -224,27 +225,31 @@ func (inst *instance) shrink(size uint64) bool {
 }
 
 // call runs one export under the limits. The instance must be in the snapshot's state.
-func (inst *instance) call(ctx context.Context, c *Call, timeout time.Duration) (res Result, err error) {
-	f := inst.exports[c.Export]
+func (inst *instance) call(ctx context.Context, c *Call, export int, timeout time.Duration) (res Result, err error) {
+	f := inst.exports[export]
 	if f == nil {
 		if f = inst.mod.ExportedFunction(c.Export); f == nil {
 			return res, inst.plugin.fail(CodeInternal, c.Export, errors.New("export vanished"))
 		}
-		inst.exports[c.Export] = f
+		inst.exports[export] = f
 	}
 	g := &inst.guest
-	start := nanotime()
-	g.begin(ctx, c.Tenant, &inst.plugin.limits, start, start+int64(timeout))
+	var start int64
+	if !c.Untimed {
+		start = nanotime()
+	}
+	g.begin(ctx, c.Tenant, &inst.plugin.limits, start, timeout)
 	inst.kernel.Begin(c.Input)
 	inst.fuel.Set(uint64(g.given))
 	inst.stack[0] = 0
-	if e := g.late(start); e != nil {
+	if e := g.gone(); e != nil {
 		err = e
 	} else {
 		err = f.CallWithStack(g, inst.stack[:])
 	}
-	inst.ended = nanotime()
-	res.Duration = time.Duration(inst.ended - start)
+	if !c.Untimed {
+		res.Duration = asDuration(nanotime() - start)
+	}
 	if g.given != 0 {
 		g.used += uint64(g.given - int64(inst.fuel.Get()))
 	}
@@ -353,7 +358,6 @@ func (inst *instance) close() {
 		_ = inst.mod.Close(context.Background())
 	}
 	inst.mem.Free()
-	inst.idleSince = math.MaxInt64
 }
 
 func (g *guest) logLine(level int, text []byte) error {

@@ -7,10 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapThreshold is the size from which an instance maps the snapshot copy-on-write. Below it the snapshot is copied back
-// after each call, off the caller's path: faulting in the pages that a standard-Go guest touches costs a call more than
-// 100 us, and the copy takes about as long on another core.
-const mapThreshold = 16 << 20
+// mapThreshold is the size above which an instance maps the snapshot copy-on-write, so that it shares what it never
+// writes. At or below, copying all of it back costs no more than asking the kernel which pages were written.
+const mapThreshold = 64 << 10
+
+// keepDirty is how many bytes an instance with a mapped snapshot may hold in pages of its own: they are written over after
+// each call, since faulting them in again costs ten times as much. Beyond, they go back to the system.
+const (
+	keepDirty = 4 << 20
+	keepGrown = 1 << 20 // of that, above the snapshot's end
+)
 
 // zeroRun is the shortest run of zero bytes that a copied snapshot leaves out, and gives back to the system instead.
 const zeroRun = 64 << 10
@@ -47,8 +53,9 @@ func discard(b []byte) error {
 // image is the memory of an instance as it was after its initialization.
 type image struct {
 	size int
-	runs []run // a copy without long runs of zeros, when small
-	file int   // or a memory file, when large; else -1
+	runs []run  // a copy without long runs of zeros, when small
+	file int    // or a memory file, when large; else -1
+	view []byte // the file, mapped to be read
 }
 
 // run is a part of the memory that is not zero.
@@ -75,7 +82,7 @@ func runsOf(memory []byte) (runs []run) {
 
 func newImage(memory []byte) (*image, error) {
 	img := &image{size: len(memory), file: -1}
-	if len(memory) < mapThreshold {
+	if len(memory) <= mapThreshold {
 		img.runs = runsOf(memory)
 		return img, nil
 	}
@@ -100,6 +107,10 @@ func newImage(memory []byte) (*image, error) {
 	if err := unix.Ftruncate(fd, int64(len(memory))); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("size snapshot: %w", err)
+	}
+	if img.view, err = unix.Mmap(fd, 0, len(memory), unix.PROT_READ, unix.MAP_SHARED); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("map snapshot: %w", err)
 	}
 	img.file = fd
 	return img, nil
@@ -130,25 +141,54 @@ func (img *image) install(m *linearMemory) error {
 	return nil
 }
 
-// restore makes the first high bytes of m what they were when the image was taken.
-func (img *image) restore(m *linearMemory) error {
+// restore makes the first high bytes of m what they were when the image was taken. It returns how many bytes it copied.
+func (img *image) restore(m *linearMemory) (int, error) {
 	if m.mapped {
-		return discard(m.region[:m.high])
+		return img.restoreMapped(m)
 	}
+	copied := 0
 	from := 0
 	for _, r := range img.runs {
 		if err := discard(m.region[from:r.at]); err != nil {
-			return err
+			return 0, err
 		}
-		copy(m.region[r.at:], r.data)
+		copied += copy(m.region[r.at:], r.data)
 		from = r.at + len(r.data)
 	}
-	return discard(m.region[from:max(m.high, uint64(img.size))])
+	return copied, discard(m.region[from:max(m.high, uint64(img.size))])
+}
+
+// restoreMapped copies back the pages of the image of which the instance has its own, and clears those above it.
+func (img *image) restoreMapped(m *linearMemory) (int, error) {
+	high := max(int(m.high), img.size)
+	if grown := high - img.size; grown > keepGrown {
+		if err := discard(m.region[img.size:high]); err != nil {
+			return 0, err
+		}
+		high = img.size
+	}
+	mine := m.region[:high]
+	done := 0
+	ok := ownPages(mine, func(from, to int) bool {
+		if done += to - from; done > keepDirty {
+			return false
+		}
+		if from < img.size {
+			from += copy(mine[from:min(to, img.size)], img.view[from:])
+		}
+		clear(mine[from:to])
+		return true
+	})
+	if !ok { // too much of its own, or the kernel does not say
+		return 0, discard(mine)
+	}
+	return done, nil
 }
 
 func (img *image) close() {
 	if img.file >= 0 {
+		_ = unix.Munmap(img.view)
 		unix.Close(img.file)
-		img.file = -1
+		img.file, img.view = -1, nil
 	}
 }

@@ -27,9 +27,8 @@ func (img *image) install(m *linearMemory) error {
 	return nil
 }
 
-func (img *image) restore(m *linearMemory) error {
-	copy(m.region, img.data)
-	return discard(m.region[img.size:max(m.high, uint64(img.size))])
+func (img *image) restore(m *linearMemory) (int, error) {
+	return copy(m.region, img.data), discard(m.region[img.size:max(m.high, uint64(img.size))])
 }
 
 func (img *image) close() {}

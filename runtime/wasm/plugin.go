@@ -28,7 +28,8 @@ type Plugin struct {
 	functions []HostFunction
 	exports   []string
 	imports   []Import
-	callable  map[string]bool // function exports, whether they have the calling convention's signature
+	entries   []function // exports, in the module's order
+	byName    map[string]int
 	pool      pool
 
 	http         func(context.Context, *HostCall, *HTTPRequest) (*HTTPResponse, error)
@@ -61,19 +62,42 @@ func (p *Plugin) failf(code Code, export, format string, args ...any) *Error {
 
 func (p *Plugin) describe(info *meter.Info) {
 	p.abi = abiOf(info)
-	p.callable = make(map[string]bool)
+	p.byName = make(map[string]int)
 	for _, e := range info.Exports {
 		if e.Kind != meter.KindFunc {
 			continue
 		}
 		p.exports = append(p.exports, e.Name)
 		r := e.Type.Results
-		p.callable[e.Name] = len(e.Type.Params) == 0 &&
-			(len(r) == 0 || len(r) == 1 && (r[0] == byte(I32) || r[0] == byte(I64)))
+		p.byName[e.Name] = len(p.entries)
+		p.entries = append(p.entries, function{e.Name, len(e.Type.Params) == 0 &&
+			(len(r) == 0 || len(r) == 1 && (r[0] == byte(I32) || r[0] == byte(I64)))})
 	}
 	for _, i := range info.Imports {
 		p.imports = append(p.imports, Import{Module: i.Module, Name: i.Name, Kind: kindName(i.Kind)})
 	}
+}
+
+// function is an exported function.
+type function struct {
+	name     string
+	callable bool // has the calling convention's signature
+}
+
+// find returns the index of an export, or -1. Most plugins have a few, which are found faster without a map.
+func (p *Plugin) find(name string) int {
+	if len(p.entries) > 8 {
+		if i, ok := p.byName[name]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range p.entries {
+		if p.entries[i].name == name {
+			return i
+		}
+	}
+	return -1
 }
 
 // Name is the name given at load.
@@ -98,22 +122,23 @@ func (p *Plugin) Limits() Limits { return p.limits }
 // the context is done, but no longer than the plugin's time limit when all instances are busy. The error is nil or of
 // type *[Error]; a guest's own error, or a return value other than 0, is one of code guest_error.
 func (p *Plugin) Call(ctx context.Context, c Call) (Result, error) {
-	if ok, exists := p.callable[c.Export]; !ok {
-		if exists {
-			return Result{}, p.count(p.failf(CodeNoExport, c.Export, "does not have the signature () -> i32"))
-		}
+	export := p.find(c.Export)
+	switch {
+	case export < 0:
 		return Result{}, p.count(p.failf(CodeNoExport, c.Export, "the module has no such export"))
+	case !p.entries[export].callable:
+		return Result{}, p.count(p.failf(CodeNoExport, c.Export, "does not have the signature () -> i32"))
 	}
 	probe, err := p.breaker.enter()
 	if err != nil {
 		return Result{}, p.count(p.failf(CodeBreakerOpen, c.Export, "%v", err))
 	}
-	res, err := p.call(ctx, &c)
+	res, err := p.call(ctx, &c, export)
 	p.breaker.leave(probe, err)
 	return res, p.count(err)
 }
 
-func (p *Plugin) call(ctx context.Context, c *Call) (Result, error) {
+func (p *Plugin) call(ctx context.Context, c *Call, export int) (Result, error) {
 	inst, err := p.pool.acquire(ctx)
 	if err != nil {
 		return Result{}, p.at(c.Export, err)
@@ -122,7 +147,7 @@ func (p *Plugin) call(ctx context.Context, c *Call) (Result, error) {
 	if c.Timeout > 0 && c.Timeout < timeout {
 		timeout = c.Timeout
 	}
-	res, err := inst.call(ctx, c, timeout)
+	res, err := inst.call(ctx, c, export, timeout)
 	p.pool.release(inst)
 	return res, err
 }
@@ -305,7 +330,7 @@ func (p *Plugin) Warm(ctx context.Context, n int) error {
 	var held []*instance
 	defer func() {
 		for _, inst := range held {
-			p.pool.put(inst, nanotime())
+			p.pool.put(inst)
 		}
 	}()
 	for range min(n, p.limits.Instances) {

@@ -14,14 +14,21 @@ import (
 type pool struct {
 	plugin *Plugin
 
+	// hot is an idle instance that is taken and put back without the lock; so it is used first. Whoever puts one there
+	// looks at attention afterwards, and whoever raises that looks at hot afterwards, so neither misses the other.
+	hot       atomic.Pointer[instance]
+	attention atomic.Int32 // calls waiting, and 1 when closed
+	armed     atomic.Bool  // timer is not nil
+
 	mu        sync.Mutex
-	idle      []*instance // the youngest last
+	idle      []*instance // the others that are idle, the youngest last
 	live      int         // busy, being restored, being made, and idle
 	restoring int
 	waiters   []chan *instance
 	isClosed  bool
 	drained   chan struct{} // closed when closed and live is 0
-	usedAt    int64         // nanotime of the last release
+	usedAt    int64         // nanotime of the sweep that last found a new call
+	swept     uint64        // calls at that sweep
 	timer     *time.Timer   // runs the sweep; nil when there is nothing to sweep
 
 	calls              atomic.Uint64
@@ -49,18 +56,27 @@ func (p *pool) stats() Stats {
 		s.Errors[c] = n
 	}
 	p.errMu.Unlock()
+	hot := p.hot.Swap(nil) // nobody else may look at it while a call may take it
 	p.mu.Lock()
 	s.Live, s.Idle, s.Waiting = p.live, len(p.idle), len(p.waiters)
 	for _, inst := range p.idle {
 		s.MemoryBytes += inst.mem.size
 	}
 	p.mu.Unlock()
+	if hot != nil {
+		s.Idle++
+		s.MemoryBytes += hot.mem.size
+		p.put(hot)
+	}
 	return s
 }
 
 // acquire returns an instance that belongs to the caller until it is released.
 func (p *pool) acquire(ctx context.Context) (*instance, error) {
 	for {
+		if inst := p.hot.Swap(nil); inst != nil {
+			return inst, nil
+		}
 		p.mu.Lock()
 		if p.isClosed {
 			p.mu.Unlock()
@@ -94,6 +110,10 @@ func (p *pool) acquire(ctx context.Context) (*instance, error) {
 func (p *pool) wait(ctx context.Context) (*instance, error) {
 	ch := make(chan *instance, 1)
 	p.waiters = append(p.waiters, ch)
+	p.attention.Add(1)
+	if inst := p.hot.Swap(nil); inst != nil {
+		p.wake(inst) // the first in line, which may be this call
+	}
 	p.mu.Unlock()
 	t := time.NewTimer(p.plugin.limits.Timeout)
 	defer t.Stop()
@@ -113,6 +133,7 @@ func (p *pool) wait(ctx context.Context) (*instance, error) {
 	for i, w := range p.waiters {
 		if w == ch {
 			p.waiters = append(p.waiters[:i], p.waiters[i+1:]...)
+			p.attention.Add(-1)
 			p.mu.Unlock()
 			return nil, err
 		}
@@ -136,12 +157,14 @@ func (p *pool) wake(inst *instance) bool {
 	}
 	ch := p.waiters[0]
 	p.waiters = append(p.waiters[:0], p.waiters[1:]...)
+	p.attention.Add(-1)
 	ch <- inst
 	return true
 }
 
-// inlineRestore is the largest memory that is restored before the call returns: the copy is cheaper than a goroutine.
-const inlineRestore = 64 << 10
+// inlineRestore is how much may have to be copied for an instance to be restored before the call returns: that is cheaper
+// than a goroutine, and than a next call that has to wait for it.
+const inlineRestore = 256 << 10
 
 // release takes an instance back after a call. Whatever takes time happens on another goroutine.
 func (p *pool) release(inst *instance) {
@@ -149,12 +172,12 @@ func (p *pool) release(inst *instance) {
 	switch {
 	case inst.failed:
 	case !inst.touched():
-		p.put(inst, inst.ended)
+		p.put(inst)
 		return
-	case snapshot != nil && inst.mem.size <= inlineRestore:
+	case snapshot != nil && inst.restoreCost <= inlineRestore:
 		if inst.restore(snapshot) {
 			p.restores.Add(1)
-			p.put(inst, inst.ended)
+			p.put(inst)
 			return
 		}
 	}
@@ -188,14 +211,18 @@ func (p *pool) recycle(inst *instance, s *snapshot) {
 		p.gone()
 		return
 	}
-	p.put(inst, nanotime())
+	p.put(inst)
 }
 
 // put makes an instance available.
-func (p *pool) put(inst *instance, now int64) {
-	inst.idleSince = now
+func (p *pool) put(inst *instance) {
+	inst.idleSince = 0
+	if p.attention.Load() == 0 && p.armed.Load() && p.hot.CompareAndSwap(nil, inst) {
+		if p.attention.Load() == 0 || !p.hot.CompareAndSwap(inst, nil) {
+			return // where it should be, or taken by someone
+		}
+	}
 	p.mu.Lock()
-	p.usedAt = now
 	if p.isClosed {
 		p.mu.Unlock()
 		inst.close()
@@ -213,7 +240,6 @@ func (p *pool) put(inst *instance, now int64) {
 func (p *pool) gone() {
 	p.mu.Lock()
 	p.live--
-	p.usedAt = nanotime()
 	last := p.isClosed && p.live == 0
 	if !last {
 		p.wake(nil)
@@ -231,6 +257,7 @@ func (p *pool) gone() {
 func (p *pool) arm(d time.Duration) {
 	if p.timer == nil && d > 0 {
 		p.timer = time.AfterFunc(d, p.sweep)
+		p.armed.Store(true)
 	}
 }
 
@@ -238,20 +265,46 @@ func (p *pool) sweep() {
 	again := p.plugin.sweep(nanotime())
 	p.mu.Lock()
 	p.timer = nil
-	if !p.isClosed {
+	if p.armed.Store(false); !p.isClosed {
+		if again == 0 && p.live > 0 { // made since
+			again = p.plugin.host.idleInstance
+		}
 		p.arm(again)
 	}
 	p.mu.Unlock()
 }
 
 // shrink closes the instances that were idle for long, and returns how many are left and for how long there was no call.
+// Calls do not look at the clock: an instance is idle since the first sweep that finds it so.
 func (p *pool) shrink(now int64, idle time.Duration) (live int, quiet time.Duration) {
+	hot := p.hot.Swap(nil)
 	p.mu.Lock()
+	if hot != nil {
+		p.idle = append(p.idle, hot)
+	}
+	if calls := p.calls.Load(); calls != p.swept || p.usedAt == 0 {
+		p.swept, p.usedAt = calls, now
+	}
 	var old []*instance
-	for len(p.idle) > 0 && now-p.idle[0].idleSince >= int64(idle) {
-		old = append(old, p.idle[0])
-		p.idle = append(p.idle[:0], p.idle[1:]...)
-		p.live--
+	kept := p.idle[:0]
+	for _, inst := range p.idle {
+		if inst.idleSince == 0 {
+			inst.idleSince = now
+		}
+		if now-inst.idleSince >= int64(idle) {
+			old = append(old, inst)
+		} else {
+			kept = append(kept, inst)
+		}
+	}
+	clear(p.idle[len(kept):])
+	p.idle = kept
+	p.live -= len(old)
+	for n := len(p.idle); n > 0 && p.wake(p.idle[n-1]); n-- { // hot may have been missed by a call that waits now
+		p.idle = p.idle[:n-1]
+	}
+	for range old { // room for calls that found none while the hot instance was here
+		p.wake(nil)
 	}
 	live, quiet = p.live, time.Duration(now-p.usedAt)
 	p.mu.Unlock()
@@ -266,11 +319,15 @@ func (p *pool) close(ctx context.Context) error {
 	p.mu.Lock()
 	if !p.isClosed {
 		p.isClosed = true
+		p.attention.Add(1)
 		if p.timer != nil {
 			p.timer.Stop()
 		}
 		old := p.idle
 		p.idle = nil
+		if hot := p.hot.Swap(nil); hot != nil {
+			old = append(old, hot)
+		}
 		p.live -= len(old)
 		for p.wake(nil) {
 		}

@@ -10,8 +10,6 @@ type Function struct {
 	Params, Results []byte // value types of the binary format
 	// Call reads its parameters from stack and leaves its result there. An error stops the guest.
 	Call func(k *Kernel, stack []uint64) error
-	// Quick functions move a few bytes; the others may take a while.
-	Quick bool
 }
 
 var (
@@ -25,34 +23,34 @@ var (
 // Functions lists all imports of the ABI.
 func Functions() []Function {
 	fs := []Function{
-		{"alloc", i64, i64, func(k *Kernel, s []uint64) error { s[0] = k.Alloc(s[0]); return nil }, false},
-		{"free", i64, none, func(k *Kernel, s []uint64) error { k.Free(s[0]); return nil }, true},
-		{"length", i64, i64, func(k *Kernel, s []uint64) error { s[0] = k.Length(s[0]); return nil }, true},
-		{"length_unsafe", i64, i64, func(k *Kernel, s []uint64) error { s[0] = k.Length(s[0]); return nil }, true},
-		{"load_u8", i64, i32, loadU8, true},
-		{"load_u64", i64, i64, func(k *Kernel, s []uint64) (err error) { s[0], err = k.load64(s[0]); return err }, true},
-		{"store_u8", i6i3, none, storeU8, true},
-		{"store_u64", i64s, none, func(k *Kernel, s []uint64) error { return k.store64(s[0], s[1]) }, true},
-		{"input_length", none, i64, func(k *Kernel, s []uint64) error { s[0] = uint64(len(k.input)); return nil }, true},
-		{"input_load_u8", i64, i32, inputLoadU8, true},
-		{"input_load_u64", i64, i64, inputLoadU64, true},
-		{"input_offset", none, i64, inputOffset, false},
-		{"input_set", i64s, none, inputSet, false},
-		{"output_set", i64s, none, outputSet, true},
-		{"output_length", none, i64, func(k *Kernel, s []uint64) error { s[0] = k.outLen; return nil }, true},
-		{"output_offset", none, i64, func(k *Kernel, s []uint64) error { s[0] = k.outOff; return nil }, true},
-		{"error_set", i64, none, errorSet, true},
-		{"error_get", none, i64, func(k *Kernel, s []uint64) error { s[0] = k.errOff; return nil }, true},
-		{"reset", none, none, func(k *Kernel, s []uint64) error { k.reset(); return nil }, true},
-		{"memory_bytes", none, i64, func(k *Kernel, s []uint64) error { s[0] = uint64(len(k.arena)); return nil }, true},
-		{"config_get", i64, i64, configGet, false},
-		{"var_get", i64, i64, varGet, false},
-		{"var_set", i64s, none, varSet, false},
-		{"http_request", i64s, i64, httpRequest, false},
-		{"http_status_code", none, i32, func(k *Kernel, s []uint64) error { s[0] = uint64(uint32(k.httpStatus)); return nil }, true},
-		{"http_headers", none, i64, httpHeaders, false},
+		{"alloc", i64, i64, func(k *Kernel, s []uint64) error { s[0] = k.Alloc(s[0]); return nil }},
+		{"free", i64, none, func(k *Kernel, s []uint64) error { k.Free(s[0]); return nil }},
+		{"length", i64, i64, func(k *Kernel, s []uint64) error { s[0] = k.Length(s[0]); return nil }},
+		{"length_unsafe", i64, i64, func(k *Kernel, s []uint64) error { s[0] = k.Length(s[0]); return nil }},
+		{"load_u8", i64, i32, loadU8},
+		{"load_u64", i64, i64, func(k *Kernel, s []uint64) (err error) { s[0], err = k.load64(s[0]); return err }},
+		{"store_u8", i6i3, none, storeU8},
+		{"store_u64", i64s, none, func(k *Kernel, s []uint64) error { return k.store64(s[0], s[1]) }},
+		{"input_length", none, i64, func(k *Kernel, s []uint64) error { s[0] = uint64(len(k.input)); return nil }},
+		{"input_load_u8", i64, i32, inputLoadU8},
+		{"input_load_u64", i64, i64, inputLoadU64},
+		{"input_offset", none, i64, inputOffset},
+		{"input_set", i64s, none, inputSet},
+		{"output_set", i64s, none, outputSet},
+		{"output_length", none, i64, func(k *Kernel, s []uint64) error { s[0] = k.outLen; return nil }},
+		{"output_offset", none, i64, func(k *Kernel, s []uint64) error { s[0] = k.outOff; return nil }},
+		{"error_set", i64, none, errorSet},
+		{"error_get", none, i64, func(k *Kernel, s []uint64) error { s[0] = k.errOff; return nil }},
+		{"reset", none, none, func(k *Kernel, s []uint64) error { k.reset(); return nil }},
+		{"memory_bytes", none, i64, func(k *Kernel, s []uint64) error { s[0] = uint64(len(k.arena)); return nil }},
+		{"config_get", i64, i64, configGet},
+		{"var_get", i64, i64, varGet},
+		{"var_set", i64s, none, varSet},
+		{"http_request", i64s, i64, httpRequest},
+		{"http_status_code", none, i32, func(k *Kernel, s []uint64) error { s[0] = uint64(uint32(k.httpStatus)); return nil }},
+		{"http_headers", none, i64, httpHeaders},
 		// Guests may log on every level; how much is the caller's limit.
-		{"get_log_level", none, i32, func(k *Kernel, s []uint64) error { s[0] = 0; return nil }, true},
+		{"get_log_level", none, i32, func(k *Kernel, s []uint64) error { s[0] = 0; return nil }},
 	}
 	for level, name := range []string{"trace", "debug", "info", "warn", "error"} {
 		fs = append(fs, Function{Name: "log_" + name, Params: i64, Results: none,
@@ -115,6 +113,7 @@ func inputSet(k *Kernel, s []uint64) error {
 			return err
 		}
 		b = append(b, view...)
+		k.Moved += len(b)
 	}
 	k.input, k.inputOffset = b, s[0]
 	return nil
@@ -157,60 +156,12 @@ func configGet(k *Kernel, s []uint64) error {
 	return err
 }
 
-func varGet(k *Kernel, s []uint64) error {
-	name, err := k.Read(s[0])
-	if err != nil {
-		return err
-	}
-	v := k.vars[string(name)]
-	k.Free(s[0])
-	s[0], err = k.Write(v)
-	return err
-}
-
-// varOverhead is counted for each var beside its bytes, so that many small ones are bounded too.
-const varOverhead = 64
-
-func varSet(k *Kernel, s []uint64) error {
-	b, err := k.Read(s[0])
-	if err != nil {
-		return err
-	}
-	name := string(b)
-	old, exists := k.vars[name]
-	if s[1] == 0 {
-		k.Free(s[0])
-		if exists {
-			delete(k.vars, name)
-			k.varBytes -= len(name) + len(old) + varOverhead
-		}
-		return nil
-	}
-	value, err := k.Read(s[1])
-	if err != nil {
-		return err
-	}
-	total := k.varBytes + len(name) + len(value) + varOverhead
-	if exists {
-		total -= len(name) + len(old) + varOverhead
-	}
-	if total > MaxVarBytes {
-		return ErrVarsFull
-	}
-	if k.vars == nil {
-		k.vars = make(map[string][]byte)
-	}
-	k.vars[name], k.varBytes = append([]byte(nil), value...), total
-	k.Free(s[0])
-	k.Free(s[1])
-	return nil
-}
-
 func (k *Kernel) log(level int, off uint64) error {
 	text, err := k.Read(off)
 	if err != nil {
 		return err
 	}
+	k.Moved += len(text)
 	if k.Log != nil {
 		if err := k.Log(level, text); err != nil {
 			return err

@@ -1,0 +1,105 @@
+package wasm
+
+import (
+	"encoding/binary"
+	"os"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The kernel's page map has 64 bits for each page of the process: whether it is there, whether it is swapped out, and
+// whether it still is a page of the mapped file. A page of a private mapping that was ever written is a copy, so it is
+// there or swapped out, and not the file's. See https://docs.kernel.org/admin-guide/mm/pagemap.html.
+const (
+	pagePresent = 1 << 63
+	pageSwapped = 1 << 62
+	pageOfFile  = 1 << 61
+)
+
+// pageMap is the open page map of this process, or nil where there is none that tells the truth.
+var pageMap = sync.OnceValue(func() *os.File {
+	f, err := os.Open("/proc/self/pagemap")
+	if err != nil {
+		return nil
+	}
+	if !tellsTruth(f) {
+		f.Close()
+		return nil
+	}
+	return f
+})
+
+// tellsTruth tries the page map on a private mapping with an untouched, a read and a written page.
+func tellsTruth(f *os.File) bool {
+	page := os.Getpagesize()
+	fd, err := unix.MemfdCreate("ledge-pagemap", unix.MFD_CLOEXEC)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	if unix.Ftruncate(fd, int64(3*page)) != nil {
+		return false
+	}
+	b, err := unix.Mmap(fd, 0, 3*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = unix.Munmap(b) }()
+	b[2*page] = b[page] + 1
+	e := make([]byte, 3*8)
+	if !readPageMap(f, b, e) {
+		return false
+	}
+	return !own(e) && !own(e[8:]) && own(e[16:])
+}
+
+func own(entry []byte) bool {
+	e := binary.LittleEndian.Uint64(entry)
+	return e&pageSwapped != 0 || e&(pagePresent|pageOfFile) == pagePresent
+}
+
+// readPageMap fills entries with those of the pages from the start of b, which lies at the start of a page.
+func readPageMap(f *os.File, b, entries []byte) bool {
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(b))) / uintptr(os.Getpagesize()) * 8
+	n, err := f.ReadAt(entries, int64(at))
+	return err == nil && n == len(entries)
+}
+
+// pageMapChunk is how many pages are asked for at once.
+const pageMapChunk = 512
+
+var pageMapBuffers = sync.Pool{New: func() any { return new([pageMapChunk * 8]byte) }}
+
+// ownPages calls f for each run of pages of b, a private mapping of a file, that were ever written. It returns false
+// when f did, or when the kernel does not say.
+func ownPages(b []byte, f func(from, to int) bool) bool {
+	file := pageMap()
+	if file == nil {
+		return false
+	}
+	page := os.Getpagesize()
+	buffer := pageMapBuffers.Get().(*[pageMapChunk * 8]byte)
+	defer pageMapBuffers.Put(buffer)
+	start := -1 // of the present run
+	for at := 0; at < len(b); {
+		n := min(pageMapChunk, (len(b)-at+page-1)/page)
+		if !readPageMap(file, b[at:], buffer[:8*n]) {
+			return false
+		}
+		for i := range n {
+			switch mine := own(buffer[8*i:]); {
+			case mine && start < 0:
+				start = at + i*page
+			case !mine && start >= 0:
+				if !f(start, at+i*page) {
+					return false
+				}
+				start = -1
+			}
+		}
+		at += n * page
+	}
+	return start < 0 || f(start, len(b))
+}
