@@ -41,7 +41,7 @@ func (s callStyle) calls(tools []grammar.Tool) *grammar.Calls {
 
 // callMark is the spelling of a control token that begins or ends a tool call. The text of an answer leaves control tokens
 // out, and the calls could not be found without it.
-func (m *localModel) callMark(t engine.Token) string {
+func (m *resident) callMark(t engine.Token) string {
 	if t.ID < 0 || !m.engine.Tokenizer().IsControl(t.ID) {
 		return ""
 	}

@@ -2,13 +2,8 @@ package runtime
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -21,12 +16,15 @@ import (
 	"github.com/ledge-run/ledge/runtime/slm/tokenizer"
 )
 
-// localModel answers from the engine on this device.
+// localModel is a model on this device, with an adapter or without: what clients and routes name. Its weights are loaded
+// when a request needs them.
 type localModel struct {
 	id      string
+	base    string // the model's name, also where id is an adapter's
+	models  *localModels
+	context int // tokens
+	tier    string
 	digest  string
-	engine  *engine.Engine
-	forms   *forms
 	adapter string               // of the engine's loaded ones; empty: none
 	manner  *modelstore.Manifest // of an installed model: how it answers where a request says nothing
 	leave   func()               // ends the use of an installed model
@@ -34,107 +32,53 @@ type localModel struct {
 
 var _ pipeline.Model = (*localModel)(nil)
 
-// openLocal opens the configured model file. Its digest is remembered with the file's size and time, so that a large
-// file is hashed once and not at every start.
-func openLocal(ctx context.Context, r *Runtime) (*localModel, error) {
-	cfg := r.cfg.Model
-	m := &localModel{id: cfg.ID, manner: &modelstore.Manifest{}, leave: func() {}}
-	if m.id == "" {
-		m.id = strings.TrimSuffix(filepath.Base(cfg.File), ".gguf")
-	}
-	o := engine.Options{Threads: cfg.Threads, MaxContext: cfg.MaxContext, MaxKVBytes: int64(cfg.KVMemory), Logger: r.log}
-	installed, err := m.install(&cfg.File, &o, r.dir)
-	if err != nil {
-		return nil, err
-	}
-	if o.Digest, err = r.knownDigest(ctx, cfg.File); err == nil && cfg.PrefixDisk > 0 {
-		o.PrefixDir, o.PrefixBytes = r.prefixDir(m.id), int64(cfg.PrefixDisk)
-	}
-	var e *engine.Engine
-	if err == nil {
-		e, err = engine.Open(cfg.File, o)
-	}
-	if err != nil {
-		m.leave()
-		return nil, fmt.Errorf("model %s: %w", cfg.File, err)
-	}
-	m.engine = e
-	m.forms = newForms(e, m.manner.Template)
-	if m.digest, err = r.rememberDigest(ctx, cfg.File, e); err == nil && installed != nil {
-		err = m.settle(installed)
-	}
-	if err != nil {
-		return nil, errors.Join(err, m.close())
-	}
-	return m, nil
-}
-
-// prefixDir is where a model's prefix cache lies. A model that takes another's place takes over its directory too, so that
-// no files are left that nobody counts; pages of other weights are never used.
-func (r *Runtime) prefixDir(id string) string {
-	sum := sha256.Sum256([]byte(id))
-	return filepath.Join(r.dir, "prefix", hex.EncodeToString(sum[:8]))
-}
-
-// digestKey names a model file and the state in which it was hashed.
-func digestKey(path string) (name, stamp string, err error) {
-	if path, err = filepath.Abs(path); err != nil {
-		return "", "", err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", "", err
-	}
-	return "model-digest:" + path, fmt.Sprintf("%d %d ", info.Size(), info.ModTime().UnixNano()), nil
-}
-
-// knownDigest is a model file's digest if it was computed before and the file has not changed; empty: not known.
-func (r *Runtime) knownDigest(ctx context.Context, path string) (string, error) {
-	name, stamp, err := digestKey(path)
-	if err != nil {
-		return "", err
-	}
-	known, ok, err := r.store.Meta().Get(ctx, name)
-	if digest, same := strings.CutPrefix(string(known), stamp); ok && same && err == nil {
-		return digest, nil
-	}
-	return "", err
-}
-
-// rememberDigest keeps the digest of an open model's file for later starts.
-func (r *Runtime) rememberDigest(ctx context.Context, path string, e *engine.Engine) (string, error) {
-	digest, err := e.Digest()
-	if err != nil {
-		return "", err
-	}
-	name, stamp, err := digestKey(path)
-	if err != nil {
-		return "", err
-	}
-	return digest, r.store.Meta().Put(ctx, name, []byte(stamp+digest))
+// resident is a model in memory.
+type resident struct {
+	engine *engine.Engine
+	forms  *forms
 }
 
 func (m *localModel) Info() hook.Model {
-	return hook.Model{ID: m.id, ContextTokens: m.engine.Info().ContextTokens, Tier: "small"}
+	return hook.Model{ID: m.id, ContextTokens: m.context, Tier: m.tier}
+}
+
+// acquire has the model loaded; the function returned ends its use.
+func (m *localModel) acquire(ctx context.Context) (*resident, func(), error) {
+	in, release, err := m.models.set.Acquire(ctx, m.base)
+	if err != nil && ctx.Err() == nil {
+		err = &openai.Error{Status: http.StatusServiceUnavailable, Type: openai.TypeServer, Code: "model_unavailable", Cause: err,
+			Message: "the model " + m.base + " cannot be loaded now; the log has the reason"}
+	}
+	return in, release, err
 }
 
 func (m *localModel) Digest() string { return m.digest }
 
 // decode turns token ids of a client into text.
-func (m *localModel) decode(ids []int32) (string, error) {
-	vocab := int32(m.engine.Tokenizer().Size())
+func (m *localModel) decode(ctx context.Context, ids []int32) (string, error) {
+	in, release, err := m.acquire(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	vocab := int32(in.engine.Tokenizer().Size())
 	for i, id := range ids {
 		if id < 0 || id >= vocab {
-			return "", fmt.Errorf("token %d: id %d is not between 0 and %d", i, id, vocab-1)
+			return "", openai.Invalid("prompt", "invalid_value", "token %d: id %d is not between 0 and %d", i, id, vocab-1)
 		}
 	}
-	return m.engine.Tokenizer().Decode(ids), nil
+	return in.engine.Tokenizer().Decode(ids), nil
 }
 
 // Generate runs the engine. Text that asks for a tool comes back as a call and is not emitted.
 func (m *localModel) Generate(ctx context.Context, p *pipeline.Prompt, emit func(pipeline.Delta) error) (pipeline.Outcome, error) {
+	in, release, err := m.acquire(ctx)
+	if err != nil {
+		return pipeline.Outcome{}, err
+	}
+	defer release()
 	p = m.withDefaults(p)
-	ids, err := m.tokens(p)
+	ids, err := in.tokens(p)
 	if err != nil {
 		return pipeline.Outcome{}, err
 	}
@@ -152,14 +96,14 @@ func (m *localModel) Generate(ctx context.Context, p *pipeline.Prompt, emit func
 		}
 		params.LogitBias[int32(n)] = float32(bias)
 	}
-	held, constraint, err := m.forms.constrain(p)
+	held, constraint, err := in.forms.constrain(p)
 	if err != nil {
 		return pipeline.Outcome{}, err
 	}
 	calls := newCallScanner(p.Tools)
-	result, err := m.engine.Generate(ctx, engine.Request{Prompt: ids, MaxTokens: p.MaxTokens, Sampling: params, Stop: p.Stop,
+	result, err := in.engine.Generate(ctx, engine.Request{Prompt: ids, MaxTokens: p.MaxTokens, Sampling: params, Stop: p.Stop,
 		Tenant: p.Tenant, Priority: p.Priority, Adapter: m.adapter, ContextShift: p.ContextShift, Logprobs: p.Logprobs, TopLogprobs: p.TopLogprobs, Constraint: held}, func(t engine.Token) error {
-		d := pipeline.Delta{Text: calls.push(m.callMark(t) + t.Text)}
+		d := pipeline.Delta{Text: calls.push(in.callMark(t) + t.Text)}
 		if p.Logprobs && t.ID >= 0 {
 			d.Tokens = []openai.TokenLogprob{tokenLogprob(t)}
 		}
@@ -183,7 +127,7 @@ func (m *localModel) Generate(ctx context.Context, p *pipeline.Prompt, emit func
 }
 
 // tokens renders the prompt in the model's own form.
-func (m *localModel) tokens(p *pipeline.Prompt) ([]int32, error) {
+func (m *resident) tokens(p *pipeline.Prompt) ([]int32, error) {
 	t := m.engine.Tokenizer()
 	switch {
 	case p.Tokens != nil:

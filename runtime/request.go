@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"strconv"
@@ -79,7 +80,7 @@ func (r *Runtime) chatRequest(id string, who Identity, req *openai.ChatRequest) 
 }
 
 // completionRequest does the same for a completion request.
-func (r *Runtime) completionRequest(id string, who Identity, req *openai.CompletionRequest) (*pipeline.Request, error) {
+func (r *Runtime) completionRequest(ctx context.Context, id string, who Identity, req *openai.CompletionRequest) (*pipeline.Request, error) {
 	switch {
 	case req.Model == "":
 		return nil, openai.Invalid("model", "missing_required_parameter", "model is missing; name a route or a model that GET /v1/models lists")
@@ -99,14 +100,16 @@ func (r *Runtime) completionRequest(id string, who Identity, req *openai.Complet
 		if p.Prompts[i].Tokens == nil {
 			continue
 		}
-		if r.local == nil {
-			return nil, pipeline.ErrNoModel()
-		}
-		// Guards read text, so the ids need one.
-		text, err := r.local.decode(p.Prompts[i].Tokens)
+		// Guards read text, so the ids need one. They are one model's, and no other may answer.
+		m, err := r.tokensOf(req.Model)
 		if err != nil {
-			return nil, openai.Invalid("prompt", "invalid_value", "%v", err)
+			return nil, err
 		}
+		text, err := m.decode(ctx, p.Prompts[i].Tokens)
+		if err != nil {
+			return nil, err
+		}
+		p.Model = m
 		p.Prompts[i].Text = text
 	}
 	p.Prompt = pipeline.Prompt{Format: format, Tenant: who.Tenant, LogitBias: req.LogitBias, Seed: req.Seed, Stop: req.Stop}
@@ -123,6 +126,23 @@ func (r *Runtime) completionRequest(id string, who Identity, req *openai.Complet
 	}
 	return p, r.sampling(p, samplingFields{maxTokens: maxTokens, temperature: req.Temperature, topP: req.TopP, n: req.N,
 		frequency: req.FrequencyPenalty, presence: req.PresencePenalty, local: req.LocalSampling})
+}
+
+// tokensOf is the model on this device whose ids a prompt for a model or route has: of a route's models the first.
+func (r *Runtime) tokensOf(name string) (*localModel, error) {
+	route, model, err := r.resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	if m, ok := model.(*localModel); ok {
+		return m, nil
+	}
+	for _, model := range route.Models {
+		if m, ok := model.(*localModel); ok {
+			return m, nil
+		}
+	}
+	return nil, pipeline.ErrNoModel()
 }
 
 type samplingFields struct {

@@ -38,10 +38,10 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 	fmt.Fprintf(version, "%q %q %d\n", cfg.PromptVersion, cfg.System, cfg.Window)
 	for _, m := range cfg.Models {
 		switch {
-		case m == config.Local && r.local != nil:
-			route.Models = append(route.Models, r.local)
-		case r.adapted[m] != nil:
-			route.Models = append(route.Models, r.adapted[m])
+		case m == config.Local && r.locals.first != nil:
+			route.Models = append(route.Models, r.locals.first)
+		case r.locals.find(m) != nil:
+			route.Models = append(route.Models, r.locals.find(m))
 		case r.remote[m] != nil:
 			route.Models = append(route.Models, r.remote[m])
 		}
@@ -147,16 +147,9 @@ func (r *Runtime) describe(ctx context.Context, p *Plugin) ([]pipeline.HostTool,
 	return tools, r.store.Meta().Put(ctx, name, b)
 }
 
-// openModels opens the model on this device and the remote ones.
+// openModels makes the models on this device and the remote ones known.
 func (r *Runtime) openModels(ctx context.Context) error {
-	if r.cfg.Model.File != "" {
-		local, err := openLocal(ctx, r)
-		if err != nil {
-			return err
-		}
-		r.local = local
-	}
-	if err := r.openAdapters(); err != nil {
+	if err := r.openLocals(ctx); err != nil {
 		return err
 	}
 	for name, u := range r.cfg.Upstreams {

@@ -17,7 +17,6 @@ import (
 	"github.com/ledge-run/ledge/runtime/config"
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
-	"github.com/ledge-run/ledge/runtime/slm/engine"
 	"github.com/ledge-run/ledge/runtime/state"
 	"github.com/ledge-run/ledge/runtime/wasm"
 )
@@ -37,8 +36,7 @@ type Runtime struct {
 	store   *state.Store
 	sandbox *wasm.Host
 	plugins map[string]*Plugin
-	local   *localModel            // nil: no model is installed
-	adapted map[string]*localModel // by the adapter's name
+	locals  localModels
 	remote  map[string]*remoteModel
 	pipe    pipeline.Pipeline
 	started time.Time
@@ -60,7 +58,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	if err != nil {
 		return nil, err
 	}
-	r := &Runtime{cfg: cfg, log: o.Logger, dir: dir, plugins: map[string]*Plugin{}, adapted: map[string]*localModel{}, remote: map[string]*remoteModel{},
+	r := &Runtime{cfg: cfg, log: o.Logger, dir: dir, plugins: map[string]*Plugin{}, remote: map[string]*remoteModel{},
 		admit: newAdmission(cfg.Limits.Concurrency, cfg.Limits.Queue), started: time.Now()}
 	defer func() {
 		if err != nil {
@@ -115,9 +113,7 @@ func (r *Runtime) Close(ctx context.Context) error {
 	for _, p := range r.plugins {
 		errs = append(errs, p.close(ctx))
 	}
-	if r.local != nil {
-		errs = append(errs, r.local.close())
-	}
+	errs = append(errs, r.locals.close())
 	for _, m := range r.remote {
 		m.target.Close()
 	}
@@ -142,7 +138,7 @@ func (r *Runtime) Chat(ctx context.Context, id string, who Identity, req *openai
 
 // Complete answers a completion request, as Chat does.
 func (r *Runtime) Complete(ctx context.Context, id string, who Identity, req *openai.CompletionRequest, emit func(pipeline.Event) error) error {
-	p, err := r.completionRequest(id, who, req)
+	p, err := r.completionRequest(ctx, id, who, req)
 	if err != nil {
 		return r.reject(id, who, "completion", req.Model, req.Stream, err)
 	}
@@ -172,7 +168,9 @@ func (r *Runtime) run(ctx context.Context, req *pipeline.Request, name string, e
 	defer release()
 	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Limits.RequestTimeout.D(), errTimeout)
 	defer cancel()
-	req.Model = model
+	if model != nil {
+		req.Model = model
+	}
 	err = r.pipe.Run(ctx, route, req, emit)
 	if errors.Is(err, context.DeadlineExceeded) && context.Cause(ctx) == errTimeout {
 		return errTimeout
@@ -192,7 +190,7 @@ func (r *Runtime) resolve(name string) (*pipeline.Route, pipeline.Model, error) 
 	}
 	if r.cfg.DirectModels {
 		if route, ok := r.routes[defaultRoute]; ok {
-			if m := r.onDevice(name); m != nil {
+			if m := r.locals.find(name); m != nil {
 				return route, m, nil
 			}
 			if m, ok := r.remote[name]; ok {
@@ -228,11 +226,13 @@ func (r *Runtime) Models() []openai.Model {
 		out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: "ledge-route"})
 	}
 	if r.cfg.DirectModels {
-		if r.local != nil {
-			out = append(out, openai.Model{ID: r.local.Info().ID, Object: "model", Created: created, OwnedBy: "ledge"})
-		}
-		for _, name := range slices.Sorted(maps.Keys(r.adapted)) {
-			out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: "ledge-adapter"})
+		for _, m := range []struct {
+			owner string
+			names map[string]*localModel
+		}{{"ledge", r.locals.byName}, {"ledge-adapter", r.locals.adapters}} {
+			for _, name := range slices.Sorted(maps.Keys(m.names)) {
+				out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: m.owner})
+			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(r.remote)) {
 			out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: "upstream"})
@@ -250,23 +250,6 @@ func (r *Runtime) Degraded() []string {
 		if len(r.routes[name].Models) == 0 {
 			out = append(out, fmt.Sprintf("route %s has no model: start ledge with --model FILE.gguf, or set model.file in its configuration", name))
 		}
-	}
-	return out
-}
-
-// LocalModel describes the model on this device; ok is false without one.
-func (r *Runtime) LocalModel() (id string, info engine.Info, ok bool) {
-	if r.local == nil {
-		return "", engine.Info{}, false
-	}
-	return r.local.id, r.local.engine.Info(), true
-}
-
-// EngineStats are the figures of the models that are loaded on this device, by their ids.
-func (r *Runtime) EngineStats() map[string]engine.Stats {
-	out := map[string]engine.Stats{}
-	if r.local != nil {
-		out[r.local.id] = r.local.engine.Stats()
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ledge-run/ledge/runtime"
 	"github.com/ledge-run/ledge/runtime/config"
+	"github.com/ledge-run/ledge/runtime/residency"
 	"github.com/ledge-run/ledge/runtime/state"
 )
 
@@ -21,8 +24,8 @@ func newCheckCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration and verify every record of the state",
 		Long: "Check the configuration, print what each stage does when its plugin fails, and verify every record of the state\n" +
-			"against its checksum and the traces against their chain. A running appliance checks itself; when none runs, the\n" +
-			"state directory is read.",
+			"against its checksum and the traces against their chain. What the models on this device take is listed beside\n" +
+			"what they may take together. A running appliance checks itself; when none runs, the state directory is read.",
 		Example: "  ledge check\n  ledge check -c ledge.yaml --data /var/lib/ledge --json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -45,10 +48,14 @@ func newCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			models, err := residents(c.Context(), cfg)
+			if err != nil {
+				return err
+			}
 			if asJSON {
-				err = printJSON(c.OutOrStdout(), map[string]any{"failure_modes": failureModes(cfg), "state": report})
+				err = printJSON(c.OutOrStdout(), map[string]any{"failure_modes": failureModes(cfg), "models": models, "state": report})
 			} else {
-				printCheck(c.OutOrStdout(), cfg, report)
+				printCheck(c.OutOrStdout(), cfg, models, report)
 			}
 			if err == nil && !report.OK() {
 				return exitError(1)
@@ -93,7 +100,41 @@ func failureModes(cfg *config.Config) []failureMode {
 	return out
 }
 
-func printCheck(w io.Writer, cfg *config.Config, report state.Report) {
+// memoryUse is what the models on this device take of what they may take together, in bytes.
+type memoryUse struct {
+	Memory int64                `json:"memory"` // 0: no limit
+	Models []runtime.LocalModel `json:"models"`
+}
+
+// residents asks the running appliance for its models, or plans them.
+func residents(ctx context.Context, cfg *config.Config) (memoryUse, error) {
+	var m memoryUse
+	err := askAdmin(ctx, cfg.Admin, "GET", "/admin/v1/models", nil, &m)
+	if errors.Is(err, errNotRunning) {
+		m.Models, m.Memory, err = runtime.PlanModels(cfg)
+	}
+	return m, err
+}
+
+func (m memoryUse) print(w io.Writer) {
+	limit := "without a limit"
+	if m.Memory > 0 {
+		limit = "of " + residency.Bytes(m.Memory)
+	}
+	fmt.Fprintf(w, "models, in memory %s:\n", limit)
+	for _, model := range m.Models {
+		state := model.State
+		if model.Pinned {
+			state += ", pinned"
+		}
+		fmt.Fprintf(w, "  %-24s %-20s %s\n", model.Name, state, model.Need)
+	}
+	if len(m.Models) == 0 {
+		fmt.Fprintln(w, "  none on this device")
+	}
+}
+
+func printCheck(w io.Writer, cfg *config.Config, models memoryUse, report state.Report) {
 	fmt.Fprintln(w, "when a plugin fails:")
 	for _, m := range failureModes(cfg) {
 		what := "the request goes on without it"
@@ -102,5 +143,6 @@ func printCheck(w io.Writer, cfg *config.Config, report state.Report) {
 		}
 		fmt.Fprintf(w, "  %-12s %-13s %-16s %s\n", m.Route, m.Stage, m.Plugin, what)
 	}
+	models.print(w)
 	fmt.Fprintln(w, "state:", report)
 }

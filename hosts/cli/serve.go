@@ -200,9 +200,15 @@ func banner(w io.Writer, cfg *config.Config, rt *runtime.Runtime, api, admin net
 		r := cfg.Routes[name]
 		fmt.Fprintf(w, "  route   %s: %s\n", name, describeRoute(&r))
 	}
-	if id, info, ok := rt.LocalModel(); ok {
-		fmt.Fprintf(w, "  model   %s (%s, %d tokens of context, %d MiB)\n", id, info.Architecture, info.ContextTokens, info.FileBytes>>20)
-	} else {
+	models := rt.LocalModels()
+	for _, m := range models {
+		when := ""
+		if !m.Pinned {
+			when = ", loaded when it is needed"
+		}
+		fmt.Fprintf(w, "  model   %s (%s, %d tokens of context, %d MiB%s)\n", m.Name, m.Info.Architecture, m.Info.ContextTokens, m.Info.FileBytes>>20, when)
+	}
+	if len(models) == 0 {
 		fmt.Fprintf(w, "  model   none\n")
 	}
 	fmt.Fprintf(w, "  data    %s\n", rt.DataDir())

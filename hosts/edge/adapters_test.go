@@ -79,7 +79,7 @@ func TestPrefixCache_SurvivesARestart(t *testing.T) {
 	dir, model := dataDir(t), tinyModel(t)
 	question := strings.Repeat("once upon a time in the ", 20)
 	for i, disk := range []config.Size{1 << 20, 1 << 20, 0} {
-		a := open(t, dir, withModel(model), func(c *config.Config) { c.Model.PrefixDisk = disk })
+		a := open(t, dir, withModel(model), func(c *config.Config) { c.Model.PrefixDisk = &disk })
 		r := a.post("/v1/chat/completions", ask(question, "max_tokens", 2+i)) // never a cached answer
 		if r.status != 200 {
 			t.Fatalf("%d %s", r.status, r.body)

@@ -20,6 +20,7 @@ func (s *Server) Admin() http.Handler {
 	route(mux, "GET", "/admin/v1/status", s.status)
 	route(mux, "GET", "/admin/v1/requests", s.traces)
 	route(mux, "GET", "/admin/v1/requests/{id}", s.trace)
+	route(mux, "GET", "/admin/v1/models", s.localModels)
 	route(mux, "GET", "/admin/v1/plugins", s.plugins)
 	route(mux, "POST", "/admin/v1/plugins/{name}/reload", s.reload)
 	route(mux, "POST", "/admin/v1/route", s.explain)
@@ -50,10 +51,15 @@ func sameSite(next http.Handler) http.Handler {
 // status answers with what serves.
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	out := map[string]any{"version": s.Version, "data": s.Runtime.DataDir(), "degraded": emptyNotNull(s.Runtime.Degraded()), "models": s.Runtime.Models()}
-	if id, info, ok := s.Runtime.LocalModel(); ok {
-		out["model"] = map[string]any{"id": id, "info": info}
+	if models := s.Runtime.LocalModels(); len(models) > 0 {
+		out["model"] = map[string]any{"id": models[0].Name, "info": models[0].Info}
 	}
 	writeJSON(w, http.StatusOK, out)
+}
+
+// localModels answers with the models on this device, what they take and what they do.
+func (s *Server) localModels(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]any{"memory": s.Runtime.ModelMemory(), "models": emptyNotNull(s.Runtime.LocalModels())})
 }
 
 // trace answers with the decision trace of one request.

@@ -76,7 +76,7 @@ func (m *Metrics) Observe(t *pipeline.Trace) {
 
 // Watch adds the figures of a runtime's plugins and state.
 func (m *Metrics) Watch(r *runtime.Runtime) {
-	m.Registry.MustRegister(&pluginCollector{r}, &engineCollector{r})
+	m.Registry.MustRegister(&pluginCollector{r}, &engineCollector{r}, &residencyCollector{r})
 }
 
 // pluginCollector reads the sandbox's figures when they are asked for.

@@ -20,6 +20,8 @@ type Config struct {
 	Admin        string              `yaml:"admin"`
 	Data         string              `yaml:"data"`
 	Model        Model               `yaml:"model"`
+	Models       map[string]Model    `yaml:"models"`
+	ModelMemory  Size                `yaml:"model_memory"` // 0: four fifths of the device's
 	Adapters     map[string]Adapter  `yaml:"adapters"`
 	Limits       Limits              `yaml:"limits"`
 	Log          Log                 `yaml:"log"`
@@ -33,14 +35,16 @@ type Config struct {
 	Upstreams    map[string]Upstream `yaml:"upstreams"`
 }
 
-// Model is the model on this device.
+// Model is a model on this device. One of Models takes the numbers that it does not give from Model.
 type Model struct {
 	File       string `yaml:"file"`
 	ID         string `yaml:"id"`
 	Threads    int    `yaml:"threads"`
 	MaxContext int    `yaml:"max_context"`
 	KVMemory   Size   `yaml:"kv_memory"`
-	PrefixDisk Size   `yaml:"prefix_disk"` // 0: prefixes are kept in memory only
+	PrefixDisk *Size  `yaml:"prefix_disk"` // 0: prefixes are kept in memory only
+	Tier       string `yaml:"tier"`        // for routers
+	Pin        bool   `yaml:"pin"`         // loaded at the start, and never unloaded
 }
 
 // Adapter is a LoRA adapter that clients and routes choose by its name.
@@ -179,7 +183,7 @@ type Timeouts struct {
 	Idle      Duration `yaml:"idle"`
 }
 
-// Local is the name a route's Models uses for the model on this device.
+// Local is the name a route's Models uses for Model or, where that has no file, for the first of Models by name.
 const Local = "local"
 
 // Size is a number of bytes, written as 512, 64KiB, 32MiB or 1GiB.

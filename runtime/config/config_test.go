@@ -27,9 +27,14 @@ listen: 0.0.0.0:9000
 limits: {max_tokens: 99}
 plugins:
   mine: {file: mine.wasm, memory: 8MiB, timeout: 20ms, grant: [kv]}
+models:
+  big: {file: big.gguf, tier: large, kv_memory: 1GiB, prefix_disk: 0}
+  small: {file: small.gguf}
+adapters:
+  law: {file: law.gguf, base: big}
 routes:
   support:
-    models: [far/m1, local]
+    models: [far/m1, local, small, law]
     guards: {input: [{plugin: mine}]}
 upstreams:
   far: {base_url: "http://127.0.0.1:1/v1", api_key: "${KEY_FOR_TEST}", models: [m1]}
@@ -42,6 +47,10 @@ upstreams:
 	}
 	if _, ok := c.Plugins["router"]; !ok || c.Plugins["mine"].Memory != 8<<20 || c.Plugins["mine"].Timeout.D() != 20*time.Millisecond {
 		t.Errorf("plugins = %+v", c.Plugins)
+	}
+	if big, small := c.Models["big"], c.Models["small"]; big.KVMemory != 1<<30 || *big.PrefixDisk != 0 || big.Tier != "large" || big.Pin ||
+		small.KVMemory != c.Model.KVMemory || *small.PrefixDisk != *c.Model.PrefixDisk || small.Tier != "small" || !c.Model.Pin {
+		t.Errorf("models = %+v", c.Models)
 	}
 	if got := c.Routes["support"].Guards.Input[0].OnError; got != "closed" {
 		t.Errorf("a guard's on_error defaults to %q", got)
@@ -61,6 +70,12 @@ func TestParse_FaultsShowTheLine(t *testing.T) {
 		"bad address":       {"listen: here\n", "host:port"},
 		"out of range":      {"limits:\n  concurrency: 0\n", "at least 1"},
 		"missing plugin":    {"routes:\n  default:\n    guards:\n      input:\n        - {plugin: nosuch}\n", `there is no plugin "nosuch"`},
+		"model's name":      {"models:\n  a/b: {file: x}\n", "is no name for a model"},
+		"model's file":      {"models:\n  a: {tier: large}\n", "file is missing"},
+		"adapter's name":    {"models:\n  a: {file: x}\nadapters:\n  a: {file: y}\n", "a model of this name"},
+		"adapter's file":    {"adapters:\n  a: {base: x}\n", "file is missing"},
+		"route's name":      {"models:\n  default: {file: x}\n", "a route of this name"},
+		"priority":          {"routes:\n  default:\n    priority: 1000\n", "not between -100 and 100"},
 		"unknown upstream":  {"routes:\n  default:\n    models: [x/y]\n", "neither local nor"},
 		"two sources":       {"plugins:\n  a: {builtin: router, file: x.wasm}\n", "either builtin or file"},
 		"unset variable":    {"upstreams:\n  u: {base_url: \"http://h/v1\", api_key: \"${NOT_SET_ANYWHERE}\", models: [m]}\n", "NOT_SET_ANYWHERE"},

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -57,7 +58,7 @@ func parse(src []byte, name string, base *Config) (*Config, error) {
 	if base != nil {
 		*c = *base
 		// The decoder replaces maps; start from empty ones and merge by name below.
-		c.Plugins, c.Routes, c.Upstreams, c.Adapters = nil, nil, nil, nil
+		c.Plugins, c.Routes, c.Upstreams, c.Models, c.Adapters = nil, nil, nil, nil, nil
 	}
 	if len(bytes.TrimSpace(src)) > 0 {
 		if err := yaml.UnmarshalWithOptions(src, c, yaml.Strict()); err != nil {
@@ -68,6 +69,7 @@ func parse(src []byte, name string, base *Config) (*Config, error) {
 		c.Plugins = overlay(base.Plugins, c.Plugins)
 		c.Routes = overlay(base.Routes, c.Routes)
 		c.Upstreams = overlay(base.Upstreams, c.Upstreams)
+		c.Models = overlay(base.Models, c.Models)
 		c.Adapters = overlay(base.Adapters, c.Adapters)
 	}
 	if err := c.validate(src); err != nil {
@@ -131,8 +133,7 @@ func (c *Config) validate(src []byte) error {
 	}
 	notNegative("limits.queue", c.Limits.Queue)
 	notNegative("limits.tool_rounds", c.Limits.ToolRounds)
-	notNegative("model.threads", c.Model.Threads)
-	notNegative("model.max_context", c.Model.MaxContext)
+	c.validateModels(add, notNegative)
 	for _, name := range slices.Sorted(maps.Keys(c.Plugins)) {
 		p := c.Plugins[name]
 		if (p.Builtin == "") == (p.File == "") {
@@ -176,15 +177,56 @@ const maxPriority = 100
 // localNames are those of models and adapters: no path, and nothing that stands for another in a model field.
 var localNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
+func (c *Config) validateModels(add func(path, format string, args ...any), notNegative func(path string, n int)) {
+	notNegative("model.threads", c.Model.Threads)
+	notNegative("model.max_context", c.Model.MaxContext)
+	for _, name := range slices.Sorted(maps.Keys(c.Models)) {
+		path, m := "models."+name, c.Models[name]
+		_, route := c.Routes[name]
+		switch {
+		case !localNames.MatchString(name) || name == Local:
+			add(path, "%q is no name for a model: use letters, digits, '.', '_' and '-', at most 64; %s stands for the model that needs no name", name, Local)
+		case route:
+			add(path, "there is a route of this name")
+		case name == c.Model.ID:
+			add(path, "model.id is the same name")
+		}
+		if m.File == "" {
+			add(path, "file is missing: a GGUF file, or the name of an installed model")
+		}
+		if m.ID != "" {
+			add(path+".id", "a model of models has its key for its name")
+		}
+		notNegative(path+".threads", m.Threads)
+		notNegative(path+".max_context", m.MaxContext)
+		m.Threads = cmp.Or(m.Threads, c.Model.Threads)
+		m.MaxContext = cmp.Or(m.MaxContext, c.Model.MaxContext)
+		m.KVMemory = cmp.Or(m.KVMemory, c.Model.KVMemory)
+		m.Tier = cmp.Or(m.Tier, c.Model.Tier)
+		m.PrefixDisk = cmp.Or(m.PrefixDisk, c.Model.PrefixDisk)
+		c.Models[name] = m
+	}
+}
+
+// onDevice says whether a name is that of a model or an adapter on this device.
+func (c *Config) onDevice(name string) bool {
+	_, model := c.Models[name]
+	_, adapter := c.Adapters[name]
+	return name == Local || model || adapter || name != "" && name == c.Model.ID
+}
+
 func (c *Config) validateAdapters(add func(path, format string, args ...any)) {
 	for _, name := range slices.Sorted(maps.Keys(c.Adapters)) {
 		path := "adapters." + name
 		_, route := c.Routes[name]
+		_, model := c.Models[name]
 		switch {
 		case !localNames.MatchString(name) || name == Local:
 			add(path, "%q is no name for an adapter: use letters, digits, '.', '_' and '-', at most 64; %s stands for the model", name, Local)
 		case route:
 			add(path, "there is a route of this name")
+		case model || name == c.Model.ID:
+			add(path, "there is a model of this name")
 		}
 		if c.Adapters[name].File == "" {
 			add(path, "file is missing: the GGUF file of a LoRA adapter")
@@ -197,13 +239,13 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 		r.Models = []string{Local}
 	}
 	for i, m := range r.Models {
-		if _, adapter := c.Adapters[m]; m == Local || adapter {
+		if c.onDevice(m) {
 			continue
 		}
 		upstream, model, ok := strings.Cut(m, "/")
 		u, known := c.Upstreams[upstream]
 		if !ok || !known || !slices.Contains(u.Models, model) {
-			add(fmt.Sprintf("%s.models[%d]", path, i), "%q is neither %s nor an adapter nor UPSTREAM/MODEL of a configured upstream", m, Local)
+			add(fmt.Sprintf("%s.models[%d]", path, i), "%q is neither %s nor one of models or adapters nor UPSTREAM/MODEL of a configured upstream", m, Local)
 		}
 	}
 	if r.Priority < -maxPriority || r.Priority > maxPriority {

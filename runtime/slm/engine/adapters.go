@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -55,8 +53,7 @@ func (e *Engine) LoadAdapter(name, path string) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("adapter %s: %w", name, err), f.Close())
 	}
-	sum := sha256.Sum256(f.Bytes())
-	a := &Adapter{name: name, file: f, weights: w, digest: hex.EncodeToString(sum[:])}
+	a := &Adapter{name: name, file: f, weights: w, digest: digestOf(f)}
 	e.adapters.mu.Lock()
 	defer e.adapters.mu.Unlock()
 	if e.adapters.byName == nil {
@@ -89,7 +86,7 @@ func (e *Engine) AdapterDigest(name string) (digest string, ok bool) {
 	e.adapters.mu.Lock()
 	defer e.adapters.mu.Unlock()
 	if a := e.adapters.byName[name]; a != nil {
-		return "sha256:" + a.digest, true
+		return a.digest, true
 	}
 	return "", false
 }

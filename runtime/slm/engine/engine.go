@@ -8,8 +8,6 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,6 +40,8 @@ type Options struct {
 	Logger      *slog.Logger // nil: discard
 	// Template is a chat template in place of the file's own; empty: the file's.
 	Template string
+	// Adapters are LoRA adapters to load with the model: their files by their names.
+	Adapters map[string]string
 	// NoSpeculation keeps the engine from proposing tokens that it finds in the text so far.
 	NoSpeculation bool
 }
@@ -54,6 +54,34 @@ const (
 	// DefaultPrefixBytes is the size of the prefix cache on disk.
 	DefaultPrefixBytes = 1 << 30
 )
+
+// fill puts the defaults in the places of zero values.
+func (o *Options) fill() {
+	if o.MaxContext <= 0 {
+		o.MaxContext = DefaultMaxContext
+	}
+	if o.MaxKVBytes <= 0 {
+		o.MaxKVBytes = DefaultKVBytes
+	}
+	if o.Threads <= 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	if o.KVType == 0 && !o.ExactKV {
+		o.KVType = kernel.F16
+	}
+	if o.ExactKV {
+		o.KVType = kernel.F32
+	}
+	if o.MaxQueue <= 0 {
+		o.MaxQueue = DefaultQueue
+	}
+	if o.PrefixBytes <= 0 {
+		o.PrefixBytes = DefaultPrefixBytes
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
 
 // Engine is one loaded model. It is safe for concurrent use.
 type Engine struct {
@@ -102,6 +130,7 @@ func (e *MemoryError) Error() string {
 
 // Open loads a model file. The weights stay on disk until they are used.
 func Open(path string, o Options) (_ *Engine, err error) {
+	o.fill()
 	f, err := gguf.Open(path)
 	if err != nil {
 		return nil, err
@@ -136,29 +165,9 @@ func Open(path string, o Options) (_ *Engine, err error) {
 		}
 		e.own = true
 	}
-	e.context = m.Context
-	if limit := o.MaxContext; limit > 0 {
-		e.context = min(e.context, limit)
-	} else {
-		e.context = min(e.context, DefaultMaxContext)
-	}
-	if o.MaxKVBytes <= 0 {
-		o.MaxKVBytes = DefaultKVBytes
-	}
-	if o.Threads <= 0 {
-		o.Threads = runtime.GOMAXPROCS(0)
-	}
-	if o.KVType == 0 && !o.ExactKV {
-		o.KVType = kernel.F16
-	}
-	if o.ExactKV {
-		o.KVType = kernel.F32
-	}
+	e.context = min(m.Context, o.MaxContext)
 	if e.kv, err = m.NewKV(o.KVType); err != nil {
 		return nil, err
-	}
-	if o.MaxQueue <= 0 {
-		o.MaxQueue = DefaultQueue
 	}
 	if o.MaxKVBytes < e.kv.PageBytes() {
 		return nil, &MemoryError{Want: e.kv.PageBytes(), Have: o.MaxKVBytes, Tokens: model.PageTokens}
@@ -167,13 +176,17 @@ func Open(path string, o Options) (_ *Engine, err error) {
 		if o.Digest != "" {
 			return o.Digest, nil
 		}
-		sum := sha256.Sum256(f.Bytes())
-		return "sha256:" + hex.EncodeToString(sum[:]), nil
+		return digestOf(f), nil
 	})
+	for name, path := range o.Adapters {
+		if err = e.LoadAdapter(name, path); err != nil {
+			return nil, errors.Join(err, e.adapters.close())
+		}
+	}
 	var store *disk
 	if o.PrefixDir != "" {
 		if store, err = e.openDisk(&o); err != nil {
-			return nil, fmt.Errorf("prefix cache: %w", err)
+			return nil, errors.Join(fmt.Errorf("prefix cache: %w", err), e.adapters.close())
 		}
 	}
 	e.propose = !o.NoSpeculation
@@ -184,12 +197,6 @@ func Open(path string, o Options) (_ *Engine, err error) {
 }
 
 func (e *Engine) openDisk(o *Options) (*disk, error) {
-	if o.PrefixBytes <= 0 {
-		o.PrefixBytes = DefaultPrefixBytes
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	digest, err := e.digest()
 	if err != nil {
 		return nil, err
@@ -242,11 +249,13 @@ type Info struct {
 }
 
 // Info describes the model.
-func (e *Engine) Info() Info {
+func (e *Engine) Info() Info { return e.info(e.pool.Threads()) }
+
+func (e *Engine) info(threads int) Info {
 	name, _ := e.file.String("general.name")
 	i := Info{Name: name, Architecture: e.model.Architecture, FileBytes: e.file.Size(), Layers: e.model.Layers, Embedding: e.model.Dim,
 		ContextTokens: e.context, TrainedTokens: e.model.Context, Vocabulary: e.model.Vocab, CacheBytes: e.kv.BytesPerToken(),
-		Types: map[string]int{}, HasTemplate: e.own, Kernels: kernel.Path(), Threads: e.pool.Threads()}
+		Types: map[string]int{}, HasTemplate: e.own, Kernels: kernel.Path(), Threads: threads}
 	for _, t := range e.file.Tensors() {
 		n := int64(1)
 		for _, d := range t.Dims {
