@@ -24,7 +24,7 @@ func FuzzAdapter(f *testing.F) {
 	}
 	f.Cleanup(func() { file.Close() })
 	tokens, _, _ := slmtest.Vocabulary()
-	m, err := model.Load(file, len(tokens))
+	m, err := model.Load(file, len(tokens), 0)
 	if err != nil {
 		f.Fatal(err)
 	}

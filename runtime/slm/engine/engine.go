@@ -144,7 +144,7 @@ func Open(path string, o Options) (_ *Engine, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
-	m, err := model.Load(f, tok.Size())
+	m, err := model.Load(f, tok.Size(), o.MaxContext)
 	if err != nil {
 		return nil, err
 	}

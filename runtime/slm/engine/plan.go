@@ -31,7 +31,7 @@ func Inspect(path string, o Options) (Plan, error) {
 		return Plan{}, fmt.Errorf("%w: the tensor token_embd.weight is missing", gguf.ErrFormat)
 	}
 	o.fill()
-	m, err := model.Load(f, embedding.Rows())
+	m, err := model.Load(f, embedding.Rows(), o.MaxContext)
 	if err != nil {
 		return Plan{}, err
 	}

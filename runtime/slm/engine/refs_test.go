@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,62 +153,86 @@ func equal(a, b []int32) bool {
 	return true
 }
 
-// TestReference_ArchitecturesEqualLlamaCpp runs models without text, one row of logits a prompt token.
+// TestReference_ArchitecturesEqualLlamaCpp runs models without text, one row of logits a prompt token, on several numbers
+// of threads and with the prompt cut in several ways, all to the same bits.
 func TestReference_ArchitecturesEqualLlamaCpp(t *testing.T) {
 	dir := filepath.Join(refs(t), "arch")
-	for _, name := range []string{"llama-dense", "qwen2-dense"} {
-		var ref reference
-		load(t, filepath.Join(dir, name+".json"), &ref)
-		want, err := os.ReadFile(filepath.Join(dir, name+".logits.f32"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := gguf.Open(filepath.Join(dir, name+".gguf"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		m, err := model.Load(f, 128)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		pool := kernel.NewPool(2)
-		defer pool.Close()
-		var sc model.Scratch
-		kv, err := m.NewKV(kernel.F32)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := kv.NewSequence()
-		logits, err := m.Forward(context.Background(), pool, &sc, s, ref.PromptTokens, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		rows := len(want) / 4 / m.Vocab
-		got := logits[len(logits)-rows*m.Vocab:]
-		n := nmse(got, want)
-		t.Logf("%s: %d rows, NMSE %.2g", name, rows, n)
-		if !(n < 1e-9) {
-			t.Errorf("%s: logits differ, NMSE %.2g", name, n)
-		}
-		last := logits[len(logits)-m.Vocab:]
-		for i, want := range ref.Greedy {
-			best := int32(0)
-			for id, l := range last {
-				if l > last[best] {
-					best = int32(id)
-				}
-			}
-			if best != want {
-				if ref.Margin[i] > 0.1 {
-					t.Errorf("%s: token %d is %d, want %d", name, i, best, want)
-				}
-				break
-			}
-			if last, err = m.Forward(context.Background(), pool, &sc, s, []int32{best}, false); err != nil {
+	for _, name := range []string{"llama-dense", "qwen2-dense", "qwen3-dense", "phi3-dense", "gemma2-dense"} {
+		t.Run(name, func(t *testing.T) {
+			var ref reference
+			load(t, filepath.Join(dir, name+".json"), &ref)
+			want, err := os.ReadFile(filepath.Join(dir, name+".logits.f32"))
+			if err != nil {
 				t.Fatal(err)
 			}
+			f, err := gguf.Open(filepath.Join(dir, name+".gguf"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			m, err := model.Load(f, 128, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var first []float32
+			for _, threads := range []int{1, 2} {
+				for _, chunk := range []int{len(ref.PromptTokens), 1, 3, 7} {
+					logits := checkArchitecture(t, m, &ref, want, threads, chunk)
+					if first == nil {
+						first = logits
+					}
+					if !slices.Equal(first, logits) {
+						t.Errorf("%d threads, %d tokens at once: other logits than before", threads, chunk)
+					}
+				}
+			}
+		})
+	}
+}
+
+// checkArchitecture passes the prompt some tokens at once, goes on greedily, and returns the prompt's logits.
+func checkArchitecture(t *testing.T, m *model.Model, ref *reference, want []byte, threads, chunk int) []float32 {
+	t.Helper()
+	pool := kernel.NewPool(threads)
+	defer pool.Close()
+	var sc model.Scratch
+	kv, err := m.NewKV(kernel.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := kv.NewSequence()
+	defer s.Release()
+	var logits []float32
+	for tokens := range slices.Chunk(ref.PromptTokens, chunk) {
+		part, err := m.Forward(context.Background(), pool, &sc, s, tokens, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		logits = append(logits, part...)
+	}
+	rows := len(want) / 4 / m.Vocab
+	n := nmse(logits[len(logits)-rows*m.Vocab:], want)
+	t.Logf("%d threads, %d tokens at once: %d rows, NMSE %.2g", threads, chunk, rows, n)
+	if !(n < 1e-9) {
+		t.Errorf("%d threads, %d tokens at once: logits differ, NMSE %.2g", threads, chunk, n)
+	}
+	last := logits[len(logits)-m.Vocab:]
+	for i, want := range ref.Greedy {
+		best := int32(0)
+		for id, l := range last {
+			if l > last[best] {
+				best = int32(id)
+			}
+		}
+		if best != want {
+			if ref.Margin[i] > 0.1 {
+				t.Errorf("token %d is %d, want %d", i, best, want)
+			}
+			break
+		}
+		if last, err = m.Forward(context.Background(), pool, &sc, s, []int32{best}, false); err != nil {
+			t.Fatal(err)
 		}
 	}
+	return logits
 }

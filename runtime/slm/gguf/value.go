@@ -152,6 +152,22 @@ func (f *File) Ints(key string) ([]int32, bool) {
 	return out, true
 }
 
+// Bools returns an array of truth values; integers are true unless they are 0.
+func (f *File) Bools(key string) ([]bool, bool) {
+	v, ok := f.values[key]
+	if !ok || !v.array || v.kind.width() == 0 {
+		return nil, false
+	}
+	out := make([]bool, v.count)
+	w := int(v.kind.width())
+	for i := range out {
+		for _, b := range v.data[i*w : (i+1)*w] {
+			out[i] = out[i] || b != 0
+		}
+	}
+	return out, true
+}
+
 // Describe returns a value as a person may read it, long ones cut short.
 func (f *File) Describe(key string) any {
 	v, ok := f.values[key]

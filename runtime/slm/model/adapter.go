@@ -54,8 +54,7 @@ func (m *Model) LoadAdapter(f *gguf.File) (*Adapter, error) {
 				return nil, fmt.Errorf("%w: the tensor %.80q is no part of a LoRA adapter", ErrAdapter, t.Name)
 			}
 		}
-		l := targets[name]
-		if l == nil {
+		if _, ok := targets[name]; !ok {
 			return nil, fmt.Errorf("%w: the model has no matrix %.80q that can be adapted", ErrAdapter, name)
 		}
 		if !t.Type.Supported() || len(t.Dims) != 2 {
@@ -78,7 +77,7 @@ func (m *Model) LoadAdapter(f *gguf.File) (*Adapter, error) {
 		return nil, fmt.Errorf("%w: it holds no tensors", ErrAdapter)
 	}
 	for name, p := range ad.pairs {
-		w := &targets[name].weight
+		w := targets[name]
 		rank := p.a.Rows
 		if p.a.Data == nil || p.b.Data == nil {
 			return nil, fmt.Errorf("%w: one half of the pair for %s is missing", ErrAdapter, name)
@@ -96,14 +95,14 @@ func (m *Model) LoadAdapter(f *gguf.File) (*Adapter, error) {
 	return ad, nil
 }
 
-// adaptable lists the matrices that an adapter may change.
-func (m *Model) adaptable() map[string]*linear {
-	out := map[string]*linear{}
+// adaptable lists the shapes of the tensors that an adapter may change.
+func (m *Model) adaptable() map[string]kernel.Matrix {
+	out := map[string]kernel.Matrix{}
 	for i := range m.layers {
 		l := &m.layers[i]
 		for _, w := range []*linear{&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down} {
 			if w.name != "" {
-				out[w.name] = w
+				out[w.name] = kernel.Matrix{Rows: max(out[w.name].Rows, w.from+w.weight.Rows), Cols: w.weight.Cols}
 			}
 		}
 	}
@@ -121,18 +120,21 @@ func (f *pass) adapt(l *linear, x, dst []float32) {
 		}
 		if ad != nil {
 			if p := ad.pairs[l.name]; p != nil {
-				f.addPair(p, x[at*cols:(at+n)*cols], dst[at*rows:(at+n)*rows], n)
+				f.addPair(p, l, x[at*cols:(at+n)*cols], dst[at*rows:(at+n)*rows], n)
 			}
 		}
 		at += n
 	}
 }
 
-func (f *pass) addPair(p *pair, x, dst []float32, n int) {
-	low := grow(&f.sc.low, n*(p.a.Rows+p.b.Rows))
+func (f *pass) addPair(p *pair, l *linear, x, dst []float32, n int) {
+	b := p.b
+	size := b.Type.RowBytes(b.Cols)
+	b.Rows, b.Data = l.weight.Rows, b.Data[l.from*size:(l.from+l.weight.Rows)*size]
+	low := grow(&f.sc.low, n*(p.a.Rows+b.Rows))
 	small, large := low[:n*p.a.Rows], low[n*p.a.Rows:]
 	kernel.MatMul(f.p, &f.sc.ws, &p.a, small, x, n)
-	kernel.MatMul(f.p, &f.sc.ws, &p.b, large, small, n)
+	kernel.MatMul(f.p, &f.sc.ws, &b, large, small, n)
 	for i, v := range large {
 		dst[i] += p.factor * v
 	}

@@ -48,7 +48,6 @@ func (f *pass) attend(index int, q, out []float32) {
 
 func (m *Model) attendUnit(u *unit, a *attention, index int, q, out []float32) {
 	group, dim := m.Heads/m.KVHeads, m.HeadDim
-	scale := float32(1 / math.Sqrt(float64(dim)))
 	queries := u.rows * group
 	grow(&a.k, PageTokens*dim)
 	grow(&a.v, PageTokens*dim)
@@ -83,8 +82,13 @@ func (m *Model) attendUnit(u *unit, a *attention, index int, q, out []float32) {
 			best := top[i]
 			for t := range scores {
 				at := (low + t) * dim
-				scores[t] = kernel.Dot(query, keys[at:at+dim]) * scale
-				best = max(best, scores[t])
+				scores[t] = kernel.Dot(query, keys[at:at+dim]) * m.scoreScale
+			}
+			if m.scoreCap > 0 {
+				kernel.SoftCap(scores, m.scoreCap)
+			}
+			for _, s := range scores {
+				best = max(best, s)
 			}
 			if best > top[i] {
 				if sum[i] > 0 {

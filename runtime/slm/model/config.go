@@ -1,11 +1,13 @@
 // Package model runs transformers from GGUF files: it validates the hyperparameters and tensors of an architecture and
 // computes logits for sequences of tokens with a key-value cache. Weights stay in the file's memory map.
 //
-// It knows nothing of text, sampling or requests. Start reading at [Load] and [Model.Forward].
+// It knows nothing of text, sampling or requests. Start reading at [Load], [Model.Forward] and the table of
+// architectures.
 package model
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -26,13 +28,16 @@ type Config struct {
 	Context      int // tokens the model was made for
 	Eps          float32
 	RopeDims     int
-	RopeBase     float32
-	RopeScale    float32 // linear scaling: positions are divided by it
-	RopeNeox     bool    // rotates halves, not neighbours
-}
 
-// architectures lists what can be run, and whether RoPE rotates halves.
-var architectures = map[string]bool{"llama": false, "qwen2": true}
+	features
+	ropes      [2]rope // for all layers, and for those with a window
+	usesRope   [2]bool
+	windows    []int   // a layer: tokens that a token sees, itself included; 0: all before it
+	embedScale float32 // of embeddings; 1: none
+	scoreScale float32 // of products of queries and keys
+	scoreCap   float32 // scores stay between -cap and cap; 0: no cap
+	logitCap   float32
+}
 
 // Bounds of hyperparameters, far above real models, so that a lying file cannot make sizes overflow.
 const (
@@ -42,100 +47,140 @@ const (
 	maxContext = 1 << 24
 )
 
+// hyper reads an architecture's keys; after a fault err is set.
+type hyper struct {
+	f    *gguf.File
+	arch string
+	err  error
+}
+
+func (h *hyper) fail(format string, args ...any) {
+	if h.err == nil {
+		h.err = fmt.Errorf("%w: %s.%w", gguf.ErrFormat, h.arch, fmt.Errorf(format, args...))
+	}
+}
+
+// integer reads a number from 1 to limit. One that is absent or 0 becomes absent; with absent 0 it must be there.
+func (h *hyper) integer(key string, absent, limit int) int {
+	n, ok := h.f.Uint(h.arch + "." + key)
+	if all, array := h.f.Ints(h.arch + "." + key); array && len(all) > 0 {
+		n, ok = uint64(max(all[0], 0)), true
+		for _, v := range all {
+			if v != all[0] {
+				h.fail("%s differs from layer to layer, which is not supported", key)
+			}
+		}
+	}
+	switch {
+	case !ok && absent == 0:
+		h.fail("%s is missing", key)
+	case !ok || n == 0 && absent > 0:
+		return absent
+	case n == 0 || n > uint64(limit):
+		h.fail("%s is %d, not between 1 and %d", key, n, limit)
+	}
+	return int(min(n, uint64(limit)))
+}
+
+func (h *hyper) number(key string, absent, low, high float64) float32 {
+	v, ok := h.f.Float(h.arch + "." + key)
+	if !ok {
+		return float32(absent)
+	}
+	if !(v >= low && v <= high) {
+		h.fail("%s is %g, not between %g and %g", key, v, low, high)
+	}
+	return float32(v)
+}
+
 func readConfig(f *gguf.File) (*Config, error) {
 	arch, ok := f.String("general.architecture")
 	if !ok {
 		return nil, fmt.Errorf("%w: general.architecture is missing", gguf.ErrFormat)
 	}
-	neox, ok := architectures[arch]
+	known, ok := architectures[arch]
 	if !ok {
-		var known []string
-		for name := range architectures {
-			known = append(known, name)
-		}
-		slices.Sort(known)
-		return nil, fmt.Errorf("the architecture %.60q is not supported; supported are %s", arch, strings.Join(known, ", "))
+		return nil, fmt.Errorf("the architecture %.60q is not supported; supported are %s", arch, strings.Join(slices.Sorted(maps.Keys(architectures)), ", "))
 	}
-	c := &Config{Architecture: arch, RopeNeox: neox, RopeScale: 1}
-	var err error
-	integer := func(key string, absent, limit int, to *int) {
-		n, ok := f.Uint(arch + "." + key)
-		switch {
-		case err != nil:
-		case !ok && absent > 0:
-			*to = absent
-		case !ok:
-			err = fmt.Errorf("%w: %s.%s is missing", gguf.ErrFormat, arch, key)
-		case n == 0 || n > uint64(limit):
-			err = fmt.Errorf("%w: %s.%s is %d, not between 1 and %d", gguf.ErrFormat, arch, key, n, limit)
-		default:
-			*to = int(n)
-		}
+	h := &hyper{f: f, arch: arch}
+	c := &Config{Architecture: arch, features: known, embedScale: 1}
+	c.Layers = h.integer("block_count", 0, maxLayers)
+	c.Dim = h.integer("embedding_length", 0, maxDim)
+	c.Heads = h.integer("attention.head_count", 0, maxDim)
+	c.KVHeads = h.integer("attention.head_count_kv", c.Heads, maxDim)
+	c.FFN = h.integer("feed_forward_length", 0, maxDim*8)
+	c.Context = h.integer("context_length", 0, maxContext)
+	eps := "attention.layer_norm_rms_epsilon"
+	if c.layerNorm {
+		eps = "attention.layer_norm_epsilon"
 	}
-	number := func(key string, absent, low, high float64, to *float32) {
-		v, ok := f.Float(arch + "." + key)
-		switch {
-		case err != nil:
-		case !ok:
-			*to = float32(absent)
-		case !(v >= low && v <= high):
-			err = fmt.Errorf("%w: %s.%s is %g, not between %g and %g", gguf.ErrFormat, arch, key, v, low, high)
-		default:
-			*to = float32(v)
-		}
-	}
-	integer("block_count", 0, maxLayers, &c.Layers)
-	integer("embedding_length", 0, maxDim, &c.Dim)
-	integer("attention.head_count", 0, maxDim, &c.Heads)
-	integer("attention.head_count_kv", max(c.Heads, 1), maxDim, &c.KVHeads)
-	integer("feed_forward_length", 0, maxDim*8, &c.FFN)
-	integer("context_length", 0, maxContext, &c.Context)
-	number("attention.layer_norm_rms_epsilon", 1e-5, 0, 1, &c.Eps)
-	number("rope.freq_base", 10000, 1, 1e12, &c.RopeBase)
-	if err != nil {
-		return nil, err
+	c.Eps = h.number(eps, 1e-5, 0, 1)
+	if h.err != nil {
+		return nil, h.err
 	}
 	if c.Heads%c.KVHeads != 0 {
 		return nil, fmt.Errorf("%w: %d heads are no multiple of %d key-value heads", gguf.ErrFormat, c.Heads, c.KVHeads)
 	}
-	integer("attention.key_length", max(c.Dim/c.Heads, 1), maxDim, &c.HeadDim)
-	integer("rope.dimension_count", c.HeadDim, maxDim, &c.RopeDims)
-	if err != nil {
-		return nil, err
-	}
+	c.HeadDim = h.integer("attention.key_length", max(c.Dim/c.Heads, 1), maxDim)
 	if _, given := f.Uint(arch + ".attention.key_length"); !given && c.Dim%c.Heads != 0 {
 		return nil, fmt.Errorf("%w: the embedding length %d is no multiple of the %d heads", gguf.ErrFormat, c.Dim, c.Heads)
 	}
-	if v, ok := f.Uint(arch + ".attention.value_length"); ok && v != uint64(c.HeadDim) {
+	if v := h.integer("attention.value_length", c.HeadDim, maxDim); v != c.HeadDim && h.err == nil {
 		return nil, fmt.Errorf("%s.attention.value_length %d differs from the key length %d, which is not supported", arch, v, c.HeadDim)
 	}
-	if c.RopeDims > c.HeadDim || c.RopeDims%2 != 0 {
-		return nil, fmt.Errorf("%w: RoPE over %d dimensions of a head of %d", gguf.ErrFormat, c.RopeDims, c.HeadDim)
-	}
-	return c, readRopeScaling(f, c)
+	c.readScales(h)
+	c.readWindows(h)
+	c.readRope(h)
+	return c, h.err
 }
 
-func readRopeScaling(f *gguf.File, c *Config) error {
-	kind, _ := f.String(c.Architecture + ".rope.scaling.type")
-	factor, ok := f.Float(c.Architecture + ".rope.scaling.factor")
-	if !ok {
-		factor, ok = f.Float(c.Architecture + ".rope.scale_linear")
-		if ok && kind == "" {
-			kind = "linear"
+// readScales reads what numbers are multiplied by, and their caps.
+func (c *Config) readScales(h *hyper) {
+	if c.embedRoot {
+		c.embedScale = float32(math.Sqrt(float64(c.Dim)))
+	}
+	of := c.HeadDim
+	if c.Layers == c.wide {
+		of = max(c.Dim/c.Heads, 1)
+	}
+	c.scoreScale = float32(1 / math.Sqrt(float64(of)))
+	if c.softcap {
+		c.scoreCap = h.number("attn_logit_softcapping", 50, 1e-6, 1e6)
+		c.logitCap = h.number("final_logit_softcapping", 30, 1e-6, 1e6)
+	}
+}
+
+// readWindows finds the layers that see a sliding window only.
+func (c *Config) readWindows(h *hyper) {
+	c.windows = make([]int, c.Layers)
+	if c.window == 0 {
+		return
+	}
+	absent := c.windowSize
+	if absent == 0 {
+		absent = maxContext
+	}
+	size := h.integer("attention.sliding_window", absent, maxContext)
+	if size == maxContext {
+		return
+	}
+	const key = "attention.sliding_window_pattern"
+	if layers, ok := h.f.Bools(h.arch + "." + key); ok {
+		if len(layers) < c.Layers {
+			h.fail("%s has %d entries for %d layers", key, len(layers), c.Layers)
+			return
+		}
+		for i := range c.windows {
+			if layers[i] {
+				c.windows[i] = size
+			}
+		}
+		return
+	}
+	pattern := h.integer(key, c.window, maxLayers)
+	for i := range c.windows {
+		if i%pattern < pattern-1 {
+			c.windows[i] = size
 		}
 	}
-	switch kind {
-	case "", "none":
-		return nil
-	case "linear":
-		if !ok || factor == 0 {
-			return nil
-		}
-		if !(factor >= 1e-3 && factor <= 1e6) || math.IsNaN(factor) {
-			return fmt.Errorf("%w: a RoPE scaling factor of %g", gguf.ErrFormat, factor)
-		}
-		c.RopeScale = float32(factor)
-		return nil
-	}
-	return fmt.Errorf("RoPE scaling of the type %.40q is not supported; linear is", kind)
 }

@@ -3,7 +3,6 @@ package model
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/ledge-run/ledge/runtime/slm/kernel"
 )
@@ -24,15 +23,18 @@ type Input struct {
 
 // Scratch holds the buffers of a forward pass. The zero value is ready; it is not safe for concurrent use.
 type Scratch struct {
-	ws                             kernel.Workspace
-	x, normed, q, k, v, att, h, up []float32
-	logits                         []float32
-	units                          []unit
-	attention                      []attention
-	products                       []kernel.Product
-	low                            []float32 // products with the first matrices of adapters
-	cos, sin                       []float32
+	ws                                  kernel.Workspace
+	x, normed, out, q, k, v, att, h, up []float32
+	logits                              []float32
+	units                               []unit
+	attention                           []attention
+	products                            []kernel.Product
+	low                                 []float32 // products with the first matrices of adapters
+	angles                              [2]angles // of the kinds of RoPE
 }
+
+// angles are the cosines and sines of a pass's rows, for one kind of RoPE.
+type angles struct{ cos, sin []float32 }
 
 func grow(s *[]float32, n int) []float32 {
 	if cap(*s) < n {
@@ -110,6 +112,9 @@ func (f *pass) embed() {
 			x = x[m.Dim:]
 		}
 	}
+	if m.embedScale != 1 {
+		kernel.Scale(f.sc.x, m.embedScale)
+	}
 }
 
 // logits computes the rows that are wanted.
@@ -123,13 +128,16 @@ func (f *pass) logits(wanted int) []float32 {
 	for _, in := range f.in {
 		row += len(in.Tokens)
 		for r := row - in.Logits; r < row; r++ {
-			kernel.RMSNorm(to[:m.Dim], sc.x[r*m.Dim:(r+1)*m.Dim], m.norm, m.Eps)
+			m.norm.apply(to[:m.Dim], sc.x[r*m.Dim:(r+1)*m.Dim])
 			to = to[m.Dim:]
 		}
 	}
 	logits := grow(&sc.logits, wanted*m.Vocab)
 	kernel.MatMul(f.p, &sc.ws, &m.output.weight, logits, normed, wanted)
 	m.output.scaleThenBias(logits, wanted)
+	if m.logitCap > 0 {
+		kernel.SoftCap(logits, m.logitCap)
+	}
 	return logits
 }
 
@@ -156,41 +164,92 @@ func (f *pass) multiply(x []float32, products ...product) {
 func (f *pass) block(index int) {
 	m, sc, n := f.m, f.sc, f.n
 	l := &m.layers[index]
-	qDim, kvDim := m.Heads*m.HeadDim, m.KVHeads*m.HeadDim
-	normed := grow(&sc.normed, n*m.Dim)
-	for i := range n {
-		kernel.RMSNorm(normed[i*m.Dim:(i+1)*m.Dim], sc.x[i*m.Dim:(i+1)*m.Dim], l.attnNorm, m.Eps)
+	x := sc.x[:n*m.Dim]
+	normed, out := grow(&sc.normed, n*m.Dim), grow(&sc.out, n*m.Dim)
+	l.attnNorm.apply(normed, x)
+	f.attention(index, normed, out)
+	if l.postAttn.weight != nil {
+		l.postAttn.apply(out, out)
 	}
+	kernel.Add(x, out)
+	l.ffnNorm.apply(normed, x)
+	f.feedForward(l, normed, out)
+	if l.postFFN.weight != nil {
+		l.postFFN.apply(out, out)
+	}
+	kernel.Add(x, out)
+}
+
+// attention computes the attention of one layer for normalised rows.
+func (f *pass) attention(index int, normed, out []float32) {
+	m, sc, n := f.m, f.sc, f.n
+	l := &m.layers[index]
+	qDim, kvDim := m.Heads*m.HeadDim, m.KVHeads*m.HeadDim
 	q, k, v := grow(&sc.q, n*qDim), grow(&sc.k, n*kvDim), grow(&sc.v, n*kvDim)
 	f.multiply(normed, product{&l.q, q}, product{&l.k, k}, product{&l.v, v})
 	l.q.scaleThenBias(q, n)
 	l.k.scaleThenBias(k, n)
 	l.v.scaleThenBias(v, n)
 	for i := range n {
-		m.rotate(sc, q[i*qDim:(i+1)*qDim], i)
-		m.rotate(sc, k[i*kvDim:(i+1)*kvDim], i)
+		f.turn(l, &l.qNorm, q[i*qDim:(i+1)*qDim], i)
+		f.turn(l, &l.kNorm, k[i*kvDim:(i+1)*kvDim], i)
 	}
 	f.store(index, k, v)
 	att := grow(&sc.att, n*qDim)
 	f.attend(index, q, att)
-	f.multiply(att, product{&l.o, normed})
-	l.o.scaleThenBias(normed, n)
-	kernel.Add(sc.x[:n*m.Dim], normed)
-	for i := range n {
-		kernel.RMSNorm(normed[i*m.Dim:(i+1)*m.Dim], sc.x[i*m.Dim:(i+1)*m.Dim], l.ffnNorm, m.Eps)
-	}
-	h, up := grow(&sc.h, n*m.FFN), grow(&sc.up, n*m.FFN)
-	f.multiply(normed, product{&l.gate, h}, product{&l.up, up})
-	l.gate.biasThenScale(h, n)
-	l.up.biasThenScale(up, n)
-	f.p.Run((len(h)+siluPart-1)/siluPart, func(c int) {
-		from, to := c*siluPart, min((c+1)*siluPart, len(h))
-		kernel.SiLUMul(h[from:to], up[from:to])
-	})
-	f.multiply(h, product{&l.down, normed})
-	l.down.biasThenScale(normed, n)
-	kernel.Add(sc.x[:n*m.Dim], normed)
+	f.multiply(att, product{&l.o, out})
+	l.o.scaleThenBias(out, n)
 }
+
+// turn normalises and rotates the heads of a row, the i-th of the pass.
+func (f *pass) turn(l *layer, heads *norm, row []float32, i int) {
+	if heads.weight != nil {
+		heads.applyHeads(row, f.m.HeadDim)
+	}
+	if l.rope >= 0 {
+		pairs := f.m.RopeDims / 2
+		a := &f.sc.angles[l.rope]
+		f.m.rotate(row, a.cos[i*pairs:(i+1)*pairs], a.sin[i*pairs:(i+1)*pairs])
+	}
+}
+
+// feedForward computes the feed-forward part of one layer for normalised rows.
+func (f *pass) feedForward(l *layer, normed, out []float32) {
+	m, sc, n := f.m, f.sc, f.n
+	h, up := grow(&sc.h, n*m.FFN), []float32(nil)
+	if m.gating == gateNone {
+		f.multiply(normed, product{&l.up, h})
+		l.up.biasThenScale(h, n)
+	} else {
+		up = grow(&sc.up, n*m.FFN)
+		f.multiply(normed, product{&l.gate, h}, product{&l.up, up})
+		l.gate.biasThenScale(h, n)
+		l.up.biasThenScale(up, n)
+	}
+	f.activate(h, up)
+	f.multiply(h, product{&l.down, out})
+	l.down.biasThenScale(out, n)
+}
+
+// activate replaces h by its activation, times up where there is a gate.
+func (f *pass) activate(h, up []float32) {
+	f.p.Run((len(h)+activationPart-1)/activationPart, func(c int) {
+		from, to := c*activationPart, min((c+1)*activationPart, len(h))
+		switch gelu := f.m.gelu; {
+		case gelu && up == nil:
+			kernel.GELU(h[from:to])
+		case gelu:
+			kernel.GELUMul(h[from:to], up[from:to])
+		case up == nil:
+			kernel.SiLU(h[from:to])
+		default:
+			kernel.SiLUMul(h[from:to], up[from:to])
+		}
+	})
+}
+
+// activationPart is how many elements are worth a chunk.
+const activationPart = 2048
 
 // store puts the rows' keys and values into their sequences' pages.
 func (f *pass) store(index int, k, v []float32) {
@@ -208,45 +267,20 @@ func (f *pass) store(index int, k, v []float32) {
 	}
 }
 
-// siluPart is how many elements are worth a chunk.
-const siluPart = 2048
-
-// angles fills the cosines and sines of the rows' positions. The angle is multiplied step by step in float32, as ggml
-// does, so that rounding agrees.
+// angles fills the cosines and sines of the rows' positions.
 func (f *pass) angles() {
-	m, sc := f.m, f.sc
+	m := f.m
 	pairs := m.RopeDims / 2
-	cos, sin := grow(&sc.cos, f.n*pairs), grow(&sc.sin, f.n*pairs)
-	step := float32(math.Pow(float64(m.RopeBase), -2/float64(m.RopeDims)))
-	for _, in := range f.in {
-		for i := range in.Tokens {
-			theta := float32(in.Seq.n + i)
-			for j := range pairs {
-				angle := theta / m.RopeScale
-				if m.inverse != nil {
-					angle /= m.inverse[j]
+	for kind := range f.sc.angles {
+		if m.usesRope[kind] {
+			a := &f.sc.angles[kind]
+			cos, sin := grow(&a.cos, f.n*pairs), grow(&a.sin, f.n*pairs)
+			for _, in := range f.in {
+				for i := range in.Tokens {
+					m.ropes[kind].fill(cos[:pairs], sin[:pairs], in.Seq.n+i)
+					cos, sin = cos[pairs:], sin[pairs:]
 				}
-				c, s := math.Cos(float64(angle)), math.Sin(float64(angle))
-				cos[j], sin[j] = float32(c), float32(s)
-				theta *= step
 			}
-			cos, sin = cos[pairs:], sin[pairs:]
-		}
-	}
-}
-
-// rotate applies RoPE to every head of one row, the i-th of the pass.
-func (m *Model) rotate(sc *Scratch, row []float32, i int) {
-	pairs := m.RopeDims / 2
-	cos, sin := sc.cos[i*pairs:(i+1)*pairs], sc.sin[i*pairs:(i+1)*pairs]
-	for ; len(row) > 0; row = row[m.HeadDim:] {
-		for j := range pairs {
-			a, b := 2*j, 2*j+1
-			if m.RopeNeox {
-				a, b = j, j+pairs
-			}
-			x, y := row[a], row[b]
-			row[a], row[b] = x*cos[j]-y*sin[j], x*sin[j]+y*cos[j]
 		}
 	}
 }

@@ -13,10 +13,9 @@ import (
 type Model struct {
 	Config
 	embedding kernel.Matrix
-	norm      []float32
+	norm      norm
 	output    linear
 	layers    []layer
-	inverse   []float32 // one RoPE frequency factor a pair of dimensions; nil: all 1
 }
 
 // BytesPerToken is how many bytes of weights the decoding of one token reads.
@@ -33,15 +32,19 @@ func (m *Model) BytesPerToken() int64 {
 
 // layer holds one block's weights.
 type layer struct {
-	attnNorm, ffnNorm []float32
+	attnNorm, ffnNorm norm
+	postAttn, postFFN norm // of results, before they are added
+	qNorm, kNorm      norm // of each head
 	q, k, v, o        linear
 	gate, up, down    linear
+	rope              int // which of the model's kinds of RoPE; -1: none
 	window            int // tokens that a token sees, itself included; 0: all before it
 }
 
 // linear is a matrix with what some files apply to its product: one factor for all, and a bias.
 type linear struct {
 	name   string // of the tensor, for adapters
+	from   int    // its first row in the tensor, which may hold several matrices
 	weight kernel.Matrix
 	scale  float32   // 1 without one
 	bias   []float32 // nil without one
@@ -60,11 +63,8 @@ func (l *linear) biasThenScale(rows []float32, n int) {
 }
 
 func (l *linear) applyScale(rows []float32) {
-	if l.scale == 1 {
-		return
-	}
-	for i := range rows {
-		rows[i] *= l.scale
+	if l.scale != 1 {
+		kernel.Scale(rows, l.scale)
 	}
 }
 
@@ -75,8 +75,9 @@ func (l *linear) applyBias(rows []float32, n int) {
 }
 
 // Load validates the file's hyperparameters and tensors. vocab is the number of tokens the tokenizer has; the file's
-// embedding must have as many rows.
-func Load(f *gguf.File, vocab int) (*Model, error) {
+// embedding must have as many rows. context is how long sequences may become, 0 for as long as the model was made for:
+// models with LongRoPE have other factors for long contexts.
+func Load(f *gguf.File, vocab, context int) (*Model, error) {
 	c, err := readConfig(f)
 	if err != nil {
 		return nil, err
@@ -85,44 +86,111 @@ func Load(f *gguf.File, vocab int) (*Model, error) {
 		return nil, fmt.Errorf("%w: a vocabulary of %d", gguf.ErrFormat, vocab)
 	}
 	c.Vocab = vocab
-	l := loader{f: f}
 	m := &Model{Config: *c}
-	qDim, kvDim := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	l := loader{f: f, c: &m.Config}
 	m.embedding = l.matrix("token_embd.weight", c.Vocab, c.Dim)
-	m.norm = l.vector("output_norm.weight", c.Dim)
-	m.output = linear{weight: m.embedding, scale: 1} // tied
-	if _, ok := f.Tensor("output.weight"); ok {
+	m.norm = l.norm("output_norm", c.Dim)
+	m.output = linear{weight: m.embedding, scale: 1}
+	if l.has("output.weight") && !c.tied {
 		m.output = l.linear("output", c.Vocab, c.Dim)
 	}
-	if _, ok := f.Tensor("rope_freqs.weight"); ok {
-		m.inverse = l.vector("rope_freqs.weight", c.RopeDims/2)
+	if context <= 0 || context > c.Context {
+		context = c.Context
 	}
+	l.frequencies(context)
 	for i := 0; i < c.Layers && l.err == nil; i++ {
-		name := func(s string) string { return fmt.Sprintf("blk.%d.%s", i, s) }
-		m.layers = append(m.layers, layer{
-			attnNorm: l.vector(name("attn_norm.weight"), c.Dim),
-			ffnNorm:  l.vector(name("ffn_norm.weight"), c.Dim),
-			q:        l.linear(name("attn_q"), qDim, c.Dim),
-			k:        l.linear(name("attn_k"), kvDim, c.Dim),
-			v:        l.linear(name("attn_v"), kvDim, c.Dim),
-			o:        l.linear(name("attn_output"), c.Dim, qDim),
-			gate:     l.feedForward(name("ffn_gate"), c, c.FFN, c.Dim),
-			up:       l.feedForward(name("ffn_up"), c, c.FFN, c.Dim),
-			down:     l.feedForward(name("ffn_down"), c, c.Dim, c.FFN),
-		})
+		m.layers = append(m.layers, l.layer(i))
 	}
 	for _, expert := range []string{"blk.0.ffn_gate_exps.weight", "blk.0.ffn_gate_inp.weight"} {
-		if _, ok := f.Tensor(expert); ok && l.err != nil {
+		if l.has(expert) && l.err != nil {
 			return nil, fmt.Errorf("models with experts are not supported (%s)", expert)
 		}
 	}
 	return m, l.err
 }
 
+func (l *loader) layer(i int) layer {
+	c := l.c
+	name := func(s string) string { return fmt.Sprintf("blk.%d.%s", i, s) }
+	out := layer{window: c.windows[i], rope: -1, attnNorm: l.norm(name("attn_norm"), c.Dim), ffnNorm: l.norm(name("ffn_norm"), c.Dim)}
+	if c.rotation != rotateNone {
+		out.rope = 0
+		if out.window > 0 {
+			out.rope = 1
+		}
+		c.usesRope[out.rope] = true
+	}
+	if c.postNorm {
+		out.postAttn = l.norm(name("post_attention_norm"), c.Dim)
+		out.postFFN = l.norm(name("post_ffw_norm"), c.Dim)
+	}
+	if c.queryNorm {
+		out.qNorm = l.norm(name("attn_q_norm"), c.HeadDim)
+		out.kNorm = l.norm(name("attn_k_norm"), c.HeadDim)
+	}
+	qDim, kvDim := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
+	if l.has(name("attn_qkv.weight")) {
+		p := l.parts(name("attn_qkv"), c.Dim, qDim, kvDim, kvDim)
+		out.q, out.k, out.v = p[0], p[1], p[2]
+	} else {
+		out.q = l.linear(name("attn_q"), qDim, c.Dim)
+		out.k = l.linear(name("attn_k"), kvDim, c.Dim)
+		out.v = l.linear(name("attn_v"), kvDim, c.Dim)
+	}
+	out.o = l.linear(name("attn_output"), c.Dim, qDim)
+	switch c.gating {
+	case gateFused:
+		p := l.parts(name("ffn_up"), c.Dim, c.FFN, c.FFN)
+		out.gate, out.up = p[0], p[1]
+	case gateSeparate:
+		out.gate = l.linear(name("ffn_gate"), c.FFN, c.Dim)
+		out.up = l.linear(name("ffn_up"), c.FFN, c.Dim)
+	case gateNone:
+		out.up = l.linear(name("ffn_up"), c.FFN, c.Dim)
+	}
+	out.down = l.linear(name("ffn_down"), c.Dim, c.FFN)
+	if !c.scaledFFN {
+		out.gate.scale, out.up.scale, out.down.scale = 1, 1, 1
+	}
+	return out
+}
+
+// contextUnit is what llama.cpp rounds the length of a context up to before it chooses factors.
+const contextUnit = 256
+
+// frequencies fetches RoPE's factors: one set for all contexts, or one of two by the length of the context.
+func (l *loader) frequencies(context int) {
+	c := l.c
+	name := "rope_freqs.weight"
+	if !l.has(name) {
+		name = "rope_factors_short.weight"
+		trained, ok := l.f.Uint(c.Architecture + ".rope.scaling.original_context_length")
+		if ok && uint64((context+contextUnit-1)/contextUnit*contextUnit) > trained {
+			name = "rope_factors_long.weight"
+		}
+	}
+	if !l.has(name) || c.rotation == rotateNone {
+		return
+	}
+	inverse := l.vector(name, c.RopeDims/2)
+	for _, v := range inverse {
+		if !(v > 0) && l.err == nil {
+			l.err = fmt.Errorf("%w: the tensor %s has the factor %g", gguf.ErrFormat, name, v)
+		}
+	}
+	c.ropes[0].inverse, c.ropes[1].inverse = inverse, inverse
+}
+
 // loader fetches tensors; after a fault err is set and it returns nothing more.
 type loader struct {
 	f   *gguf.File
+	c   *Config
 	err error
+}
+
+func (l *loader) has(name string) bool {
+	_, ok := l.f.Tensor(name)
+	return ok
 }
 
 func (l *loader) tensor(name string, dims ...int) (gguf.Tensor, bool) {
@@ -176,22 +244,47 @@ func (l *loader) vector(name string, n int) []float32 {
 
 // linear fetches a matrix with its factor and bias, where there are any.
 func (l *loader) linear(name string, rows, cols int) linear {
-	out := linear{name: name + ".weight", weight: l.matrix(name+".weight", rows, cols), scale: 1}
-	if _, ok := l.f.Tensor(name + ".scale"); ok {
+	return l.parts(name, cols, rows)[0]
+}
+
+// parts fetches matrices that lie one after the other in one tensor, with their common factor and bias.
+func (l *loader) parts(name string, cols int, rows ...int) []linear {
+	all := 0
+	for _, n := range rows {
+		all += n
+	}
+	whole := l.matrix(name+".weight", all, cols)
+	scale := float32(1)
+	if l.has(name + ".scale") {
 		if v := l.vector(name+".scale", 1); v != nil {
-			out.scale = v[0]
+			scale = v[0]
 		}
 	}
-	if _, ok := l.f.Tensor(name + ".bias"); ok {
-		out.bias = l.vector(name+".bias", rows)
+	var bias []float32
+	if l.has(name + ".bias") {
+		bias = l.vector(name+".bias", all)
+	}
+	out := make([]linear, len(rows))
+	from := 0
+	for i, n := range rows {
+		out[i] = linear{name: name + ".weight", from: from, scale: scale, weight: whole}
+		if l.err == nil {
+			size := whole.Type.RowBytes(cols)
+			out[i].weight.Rows, out[i].weight.Data = n, whole.Data[from*size:(from+n)*size]
+			if bias != nil {
+				out[i].bias = bias[from : from+n]
+			}
+		}
+		from += n
 	}
 	return out
 }
 
-// feedForward fetches a matrix of the feed-forward part. llama.cpp applies its factor and bias for llama only.
-func (l *loader) feedForward(name string, c *Config, rows, cols int) linear {
-	if c.Architecture == "llama" {
-		return l.linear(name, rows, cols)
+// norm fetches the weights of a norm, and its bias where there is one.
+func (l *loader) norm(name string, n int) norm {
+	out := norm{weight: l.vector(name+".weight", n), layer: l.c.layerNorm, eps: l.c.Eps}
+	if l.has(name + ".bias") {
+		out.bias = l.vector(name+".bias", n)
 	}
-	return linear{name: name + ".weight", weight: l.matrix(name+".weight", rows, cols), scale: 1}
+	return out
 }

@@ -1,0 +1,52 @@
+package model
+
+// rotation is which pairs of dimensions RoPE turns.
+type rotation int
+
+const (
+	rotateNeighbours rotation = iota
+	rotateHalves
+	rotateNone
+)
+
+// gating is how the feed-forward part is gated.
+type gating int
+
+const (
+	gateSeparate gating = iota // down(act(gate(x)) * up(x))
+	gateFused                  // the same, with gate and up one after the other in ffn_up
+	gateNone                   // down(act(up(x)))
+)
+
+// features is how an architecture differs from the plain form: RMSNorm before the attention and before the feed-forward
+// part, RoPE over neighbouring dimensions, a gate with SiLU. What a file may have or not, as biases, is not here: it is
+// used where it is there.
+type features struct {
+	rotation   rotation
+	layerNorm  bool // mean and variance in place of RMSNorm
+	queryNorm  bool // each head's query and key are normalised before RoPE; where it is optional, false
+	postNorm   bool // the attention's and the feed-forward part's results are normalised before they are added
+	gating     gating
+	gelu       bool
+	scaledFFN  bool    // the factors of the feed-forward matrices count; elsewhere llama.cpp leaves them out
+	embedRoot  bool    // embeddings are multiplied by the square root of their length
+	softcap    bool    // of scores and logits
+	tied       bool    // the output is the embedding, whatever the file has
+	window     int     // of n layers, all but the last see a sliding window only; 0: none does
+	localBase  float32 // RoPE's base in layers with a window, which is not scaled then; 0: as in the others
+	windowSize int     // where the file does not say; 0: then there is none
+	// wide is the number of layers of the size whose scores are scaled by the embedding's share of a head, not by the
+	// head's length (gemma 27B).
+	wide int
+}
+
+// architectures lists what can be run, by the name in general.architecture.
+//
+// Source: llama.cpp, src/models.
+var architectures = map[string]features{
+	"gemma2": {rotation: rotateHalves, postNorm: true, gelu: true, embedRoot: true, softcap: true, tied: true, window: 2, windowSize: 4096, wide: 46},
+	"llama":  {scaledFFN: true},
+	"phi3":   {rotation: rotateHalves, gating: gateFused},
+	"qwen2":  {rotation: rotateHalves},
+	"qwen3":  {rotation: rotateHalves, queryNorm: true, scaledFFN: true},
+}
