@@ -1,10 +1,10 @@
 // Package tokenizer turns text into the token ids a model was trained on, and back.
 //
 // It reads the vocabulary from a GGUF's metadata through the small Metadata interface and implements
-// SentencePiece-style merging ("llama") and byte-level BPE ("gpt2"). The measure of
+// SentencePiece-style merging ("llama"), byte-level BPE ("gpt2") and WordPiece ("bert"). The measure of
 // correctness is equality with llama.cpp on the same file. It knows nothing of tensors, prompts or sampling.
 //
-// Start with New and (*Tokenizer).Encode in this file; spm.go and bpe.go hold the two
+// Start with New and (*Tokenizer).Encode in this file; spm.go, bpe.go and wordpiece.go hold the
 // algorithms, pretokenizer.go the word splitting of BPE, special.go the special tokens, decode.go the way back.
 package tokenizer
 
@@ -74,8 +74,12 @@ func New(md Metadata) (*Tokenizer, error) {
 		if err = t.vocab.load(md, bpeDefaults(pre)); err == nil {
 			t.model, err = newBPE(&t.vocab, md, pre)
 		}
+	case "bert":
+		if err = t.vocab.load(md, wordpieceDefaults); err == nil {
+			t.model, err = newWordpiece(&t.vocab, md)
+		}
 	default:
-		err = fmt.Errorf("%w: tokenizer.ggml.model is %q; supported are llama (SentencePiece) and gpt2 (byte-level BPE)", ErrUnsupported, kind)
+		err = fmt.Errorf("%w: tokenizer.ggml.model is %q; supported are llama (SentencePiece), gpt2 (byte-level BPE) and bert (WordPiece)", ErrUnsupported, kind)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %w", err)
