@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -29,6 +30,11 @@ var (
 	guardStages   = []string{hook.StageInput, hook.StageRetrieval, hook.StageTool, hook.StageOutput}
 )
 
+var (
+	guardFlagHelp = "guard to ask: " + strings.Join(builtinGuards, ", ") + "; may be repeated (default: all)"
+	setFlagHelp   = "GUARD.KEY=VALUE: configure a guard, as the plugin's config does; may be repeated"
+)
+
 // maxGuardLine bounds a line of --jsonl, in bytes.
 const maxGuardLine = 64 << 20
 
@@ -39,13 +45,13 @@ func newGuardCommand() *cobra.Command {
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 		Args:  cobra.NoArgs,
 	}
-	c.AddCommand(newGuardScanCommand())
+	c.AddCommand(newGuardScanCommand(), newGuardEvalCommand())
 	return c
 }
 
 func newGuardScanCommand() *cobra.Command {
 	var stage, input string
-	var names []string
+	var names, settings []string
 	var jsonl, asJSON bool
 	c := &cobra.Command{
 		Use:   "scan",
@@ -62,17 +68,12 @@ func newGuardScanCommand() *cobra.Command {
 			if !slices.Contains(guardStages, stage) {
 				return usagef("unknown stage %q; there are %s", stage, strings.Join(guardStages, ", "))
 			}
-			for _, n := range names {
-				if !slices.Contains(builtinGuards, n) {
-					return usagef("unknown guard %q; there are %s", n, strings.Join(builtinGuards, ", "))
-				}
-			}
 			in, err := openInput(input, c.InOrStdin())
 			if err != nil {
 				return err
 			}
 			defer in.Close()
-			s, err := loadGuards(c.Context(), stage, names)
+			s, err := loadGuards(c.Context(), stage, names, settings)
 			if err != nil {
 				return err
 			}
@@ -97,7 +98,8 @@ func newGuardScanCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&stage, "stage", hook.StageInput, "where the text comes from: input, retrieval, tool or output")
 	f.StringVar(&input, "input", "-", "text, @FILE, or - for standard input")
-	f.StringArrayVar(&names, "guard", nil, "guard to ask: pii-guard, injection-guard or secrets-guard; may be repeated (default: all)")
+	f.StringArrayVar(&names, "guard", nil, guardFlagHelp)
+	f.StringArrayVar(&settings, "set", nil, setFlagHelp)
 	f.BoolVar(&jsonl, "jsonl", false, "judge the text of each line of the input; print one JSON document a line")
 	f.BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
@@ -138,8 +140,25 @@ type guardSpan struct {
 	Confidence float64 `json:"confidence"`
 }
 
-// loadGuards loads the named guards, all for none, in the order in which they are asked.
-func loadGuards(ctx context.Context, stage string, names []string) (*guardScan, error) {
+// loadGuards loads the named guards, all for none, in the order in which they are asked. settings are GUARD.KEY=VALUE.
+func loadGuards(ctx context.Context, stage string, names, settings []string) (*guardScan, error) {
+	for _, n := range names {
+		if !slices.Contains(builtinGuards, n) {
+			return nil, usagef("unknown guard %q; there are %s", n, strings.Join(builtinGuards, ", "))
+		}
+	}
+	config := map[string]map[string]string{}
+	for _, s := range settings {
+		key, value, ok := strings.Cut(s, "=")
+		guard, key, dot := strings.Cut(key, ".")
+		if !ok || !dot || key == "" || !slices.Contains(builtinGuards, guard) {
+			return nil, usagef("--set %q is not GUARD.KEY=VALUE; guards are %s", s, strings.Join(builtinGuards, ", "))
+		}
+		if config[guard] == nil {
+			config[guard] = map[string]string{}
+		}
+		config[guard][key] = value
+	}
 	h, err := wasm.New(ctx, wasm.Options{})
 	if err != nil {
 		return nil, err
@@ -149,7 +168,7 @@ func loadGuards(ctx context.Context, stage string, names []string) (*guardScan, 
 		if len(names) > 0 && !slices.Contains(names, name) {
 			continue
 		}
-		p, err := loadGuard(ctx, h, name)
+		p, err := loadGuard(ctx, h, name, config[name])
 		if err != nil {
 			s.close()
 			return nil, err
@@ -159,8 +178,9 @@ func loadGuards(ctx context.Context, stage string, names []string) (*guardScan, 
 	return s, nil
 }
 
-// loadGuard gives a guard its default configuration. Its limits are wider than on a route: a person waits for it.
-func loadGuard(ctx context.Context, h *wasm.Host, name string) (*wasm.Plugin, error) {
+// loadGuard gives a guard its default configuration, and config over it. Its limits are wider than on a route: a person
+// waits for it.
+func loadGuard(ctx context.Context, h *wasm.Host, name string, config map[string]string) (*wasm.Plugin, error) {
 	module, doc, err := plugins.Builtin(name)
 	if err != nil {
 		return nil, err
@@ -169,7 +189,14 @@ func loadGuard(ctx context.Context, h *wasm.Host, name string) (*wasm.Plugin, er
 	if err != nil {
 		return nil, err
 	}
-	return h.Load(ctx, module, wasm.PluginOptions{Name: name, Config: m.Config, Limits: wasm.Limits{
+	merged := maps.Clone(m.Config)
+	for k, v := range config {
+		if _, ok := merged[k]; !ok {
+			return nil, usagef("%s has no setting %q; it has %s", name, k, strings.Join(slices.Sorted(maps.Keys(merged)), ", "))
+		}
+		merged[k] = v
+	}
+	return h.Load(ctx, module, wasm.PluginOptions{Name: name, Config: merged, Limits: wasm.Limits{
 		Timeout: time.Minute, Fuel: 1 << 62, MemoryBytes: 2 << 30, OutputBytes: 256 << 20, HostCalls: 1 << 30, Instances: 1,
 	}})
 }
@@ -178,27 +205,32 @@ func (s *guardScan) close() { s.host.Close(context.Background()) }
 
 // scan asks every guard. The strictest verdict holds; the spans of all come back, in order.
 func (s *guardScan) scan(ctx context.Context, text string) (*guardResult, error) {
-	if at := invalidUTF8(text); at >= 0 {
-		return nil, fmt.Errorf("the text is not UTF-8 at byte %d", at)
-	}
 	r := &guardResult{Verdict: hook.Allow, Spans: []guardSpan{}}
-	req := hook.GuardRequest{Stage: s.stage, Text: text, Final: true}
+	return r, s.ask(ctx, s.stage, text, r.merge)
+}
+
+// ask passes the verdict of each guard to each.
+func (s *guardScan) ask(ctx context.Context, stage, text string, each func(name string, v *hook.Verdict)) error {
+	if at := invalidUTF8(text); at >= 0 {
+		return fmt.Errorf("the text is not UTF-8 at byte %d", at)
+	}
+	req := hook.GuardRequest{Stage: stage, Text: text, Final: true}
 	in := req.AppendJSON(nil)
 	for i, p := range s.calls {
 		res, err := p.Call(ctx, wasm.Call{Export: hook.ExportGuard, Input: in})
 		if err != nil {
-			return nil, err
+			return err
 		}
 		var v hook.Verdict
 		if err := v.ParseJSON(res.Output); err != nil {
-			return nil, fmt.Errorf("the answer of %s: %w", s.names[i], err)
+			return fmt.Errorf("the answer of %s: %w", s.names[i], err)
 		}
 		if err := v.Check(text); err != nil {
-			return nil, fmt.Errorf("the answer of %s: %w", s.names[i], err)
+			return fmt.Errorf("the answer of %s: %w", s.names[i], err)
 		}
-		r.merge(s.names[i], &v)
+		each(s.names[i], &v)
 	}
-	return r, nil
+	return nil
 }
 
 // verdictOrder lists the verdicts from the mildest to the strictest.
