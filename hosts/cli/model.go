@@ -35,7 +35,7 @@ func newModelCommand() *cobra.Command {
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newModelInspectCommand(), newModelRunCommand(), newModelTokenizeCommand(), newModelLogitsCommand(), newModelBenchCommand(), newModelQuantizeCommand(),
+	c.AddCommand(newModelInspectCommand(), newModelRunCommand(), newModelTokenizeCommand(), newModelLogitsCommand(), newModelEmbedCommand(), newModelBenchCommand(), newModelQuantizeCommand(),
 		newModelImportCommand(), newModelListCommand(), newModelRemoveCommand())
 	return c
 }

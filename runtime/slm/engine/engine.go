@@ -97,6 +97,7 @@ type Engine struct {
 	speed    speeds
 	propose  bool
 	adapters adapters
+	embed    *embedder
 
 	digest func() (string, error)
 
@@ -148,7 +149,7 @@ func Open(path string, o Options) (_ *Engine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{file: f, model: m, tok: tok, template: template.Default()}
+	e := &Engine{file: f, model: m, tok: tok, embed: newEmbedder(), template: template.Default()}
 	source, ok := f.String("tokenizer.chat_template")
 	if o.Template != "" {
 		source, ok = o.Template, true
@@ -288,6 +289,9 @@ func (e *Engine) Template() *template.Template { return e.template }
 
 // Logits returns the logits after the last of the tokens.
 func (e *Engine) Logits(ctx context.Context, tokens []int32) ([]float32, error) {
+	if e.Encoder() {
+		return nil, ErrEncoder
+	}
 	if len(tokens) == 0 {
 		return nil, errors.New("no tokens")
 	}

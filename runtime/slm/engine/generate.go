@@ -71,6 +71,9 @@ const (
 // returns that error within one token.
 func (e *Engine) Generate(ctx context.Context, r Request, emit func(Token) error) (res Result, err error) {
 	res = Result{PromptTokens: len(r.Prompt), FinishReason: FinishLength}
+	if e.Encoder() {
+		return res, ErrEncoder
+	}
 	leave, err := e.enter()
 	if err != nil {
 		return res, err

@@ -22,7 +22,9 @@ const (
 // part, RoPE over neighbouring dimensions, a gate with SiLU. What a file may have or not, as biases, is not here: it is
 // used where it is there.
 type features struct {
+	encoder    bool // reads whole texts, every token seeing all of its text, and normalises after each sum
 	rotation   rotation
+	positions  bool // a learned embedding of each position
 	layerNorm  bool // mean and variance in place of RMSNorm
 	queryNorm  bool // each head's query and key are normalised before RoPE; where it is optional, false
 	postNorm   bool // the attention's and the feed-forward part's results are normalised before they are added
@@ -44,9 +46,11 @@ type features struct {
 //
 // Source: llama.cpp, src/models.
 var architectures = map[string]features{
-	"gemma2": {rotation: rotateHalves, postNorm: true, gelu: true, embedRoot: true, softcap: true, tied: true, window: 2, windowSize: 4096, wide: 46},
-	"llama":  {scaledFFN: true},
-	"phi3":   {rotation: rotateHalves, gating: gateFused},
-	"qwen2":  {rotation: rotateHalves},
-	"qwen3":  {rotation: rotateHalves, queryNorm: true, scaledFFN: true},
+	"bert":       {encoder: true, rotation: rotateNone, positions: true, layerNorm: true, gelu: true, gating: gateNone},
+	"gemma2":     {rotation: rotateHalves, postNorm: true, gelu: true, embedRoot: true, softcap: true, tied: true, window: 2, windowSize: 4096, wide: 46},
+	"llama":      {scaledFFN: true},
+	"nomic-bert": {encoder: true, rotation: rotateHalves, layerNorm: true},
+	"phi3":       {rotation: rotateHalves, gating: gateFused},
+	"qwen2":      {rotation: rotateHalves},
+	"qwen3":      {rotation: rotateHalves, queryNorm: true, scaledFFN: true},
 }

@@ -28,6 +28,7 @@ type Config struct {
 	Context      int // tokens the model was made for
 	Eps          float32
 	RopeDims     int
+	Pooling      Pooling
 
 	features
 	ropes      [2]rope // for all layers, and for those with a window
@@ -131,6 +132,7 @@ func readConfig(f *gguf.File) (*Config, error) {
 	c.readScales(h)
 	c.readWindows(h)
 	c.readRope(h)
+	c.readPooling(h)
 	return c, h.err
 }
 

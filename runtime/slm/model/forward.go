@@ -59,18 +59,45 @@ func (m *Model) Forward(ctx context.Context, p *kernel.Pool, sc *Scratch, s *Seq
 // in an order of its own, so that what a sequence gets does not depend on the others or on the number of threads. When
 // it fails, no sequence has become longer. The result is valid until the scratch is used again.
 func (m *Model) ForwardBatch(ctx context.Context, p *kernel.Pool, sc *Scratch, in []Input) ([]float32, error) {
-	f := pass{m: m, p: p, sc: sc, in: in}
+	f, err := m.run(ctx, p, sc, in)
+	if err != nil {
+		return nil, err
+	}
 	wanted := 0
+	for _, i := range in {
+		wanted += i.Logits
+	}
+	return f.logits(wanted), nil
+}
+
+// Hidden appends tokens of one sequence and returns the normalised state after each, a row of Dim values a token. The
+// result is valid until the scratch is used again.
+func (m *Model) Hidden(ctx context.Context, p *kernel.Pool, sc *Scratch, s *Sequence, tokens []int32) ([]float32, error) {
+	f, err := m.run(ctx, p, sc, []Input{{s, tokens, 0}})
+	if err != nil {
+		return nil, err
+	}
+	out := grow(&sc.normed, f.n*m.Dim)
+	m.norm.apply(out, sc.x)
+	return out, nil
+}
+
+// run passes the inputs' tokens through all layers; the states are in sc.x.
+func (m *Model) run(ctx context.Context, p *kernel.Pool, sc *Scratch, in []Input) (*pass, error) {
+	if m.encoder {
+		return nil, fmt.Errorf("model: %s is an encoder", m.Architecture)
+	}
+	f := &pass{m: m, p: p, sc: sc, in: in}
 	for _, i := range in {
 		if len(i.Tokens) == 0 || i.Logits < 0 || i.Logits > len(i.Tokens) || i.Seq.kv.m != m {
 			return nil, fmt.Errorf("model: %d tokens and %d rows of logits for a sequence", len(i.Tokens), i.Logits)
 		}
+		if m.positions.Data != nil && i.Seq.n+len(i.Tokens) > m.Context {
+			return nil, fmt.Errorf("model: %d tokens, and the model has positions for %d", i.Seq.n+len(i.Tokens), m.Context)
+		}
 		f.n += len(i.Tokens)
-		wanted += i.Logits
-		for _, t := range i.Tokens {
-			if t < 0 || int(t) >= m.Vocab {
-				return nil, fmt.Errorf("model: token %d is not between 0 and %d", t, m.Vocab-1)
-			}
+		if err := m.checkTokens(i.Tokens); err != nil {
+			return nil, err
 		}
 	}
 	if f.n == 0 || f.n > MaxRows {
@@ -90,7 +117,16 @@ func (m *Model) ForwardBatch(ctx context.Context, p *kernel.Pool, sc *Scratch, i
 	for _, i := range in {
 		i.Seq.n += len(i.Tokens)
 	}
-	return f.logits(wanted), nil
+	return f, nil
+}
+
+func (m *Model) checkTokens(tokens []int32) error {
+	for _, t := range tokens {
+		if t < 0 || int(t) >= m.Vocab {
+			return fmt.Errorf("model: token %d is not between 0 and %d", t, m.Vocab-1)
+		}
+	}
+	return nil
 }
 
 // pass is one forward pass: n rows, the inputs' tokens one after the other.
@@ -103,17 +139,28 @@ type pass struct {
 }
 
 func (f *pass) embed() {
-	m := f.m
-	x := grow(&f.sc.x, f.n*m.Dim)
-	size := m.embedding.Type.RowBytes(m.Dim)
+	x := grow(&f.sc.x, f.n*f.m.Dim)
 	for _, in := range f.in {
-		for _, t := range in.Tokens {
-			kernel.Dequantize(m.embedding.Type, x[:m.Dim], m.embedding.Data[int(t)*size:(int(t)+1)*size])
-			x = x[m.Dim:]
+		for i, t := range in.Tokens {
+			f.m.embedToken(x[:f.m.Dim], t, in.Seq.n+i)
+			x = x[f.m.Dim:]
 		}
 	}
+}
+
+// embedToken writes the embedding of a token at a position.
+func (m *Model) embedToken(dst []float32, token int32, position int) {
+	kernel.Dequantize(m.embedding.Type, dst, m.embedding.Row(int(token)))
 	if m.embedScale != 1 {
-		kernel.Scale(f.sc.x, m.embedScale)
+		kernel.Scale(dst, m.embedScale)
+	}
+	if m.tokenType != nil {
+		kernel.Add(dst, m.tokenType)
+	}
+	if m.positions.Data != nil {
+		at := make([]float32, m.Dim)
+		kernel.Dequantize(m.positions.Type, at, m.positions.Row(position))
+		kernel.Add(dst, at)
 	}
 }
 
@@ -182,10 +229,20 @@ func (f *pass) block(index int) {
 
 // attention computes the attention of one layer for normalised rows.
 func (f *pass) attention(index int, normed, out []float32) {
+	l := &f.m.layers[index]
+	q, k, v := f.project(l, normed)
+	f.store(index, k, v)
+	att := grow(&f.sc.att, len(q))
+	f.attend(index, q, att)
+	f.multiply(att, product{&l.o, out})
+	l.o.scaleThenBias(out, f.n)
+}
+
+// project computes the rows' queries, keys and values.
+func (f *pass) project(l *layer, normed []float32) (q, k, v []float32) {
 	m, sc, n := f.m, f.sc, f.n
-	l := &m.layers[index]
 	qDim, kvDim := m.Heads*m.HeadDim, m.KVHeads*m.HeadDim
-	q, k, v := grow(&sc.q, n*qDim), grow(&sc.k, n*kvDim), grow(&sc.v, n*kvDim)
+	q, k, v = grow(&sc.q, n*qDim), grow(&sc.k, n*kvDim), grow(&sc.v, n*kvDim)
 	f.multiply(normed, product{&l.q, q}, product{&l.k, k}, product{&l.v, v})
 	l.q.scaleThenBias(q, n)
 	l.k.scaleThenBias(k, n)
@@ -194,11 +251,7 @@ func (f *pass) attention(index int, normed, out []float32) {
 		f.turn(l, &l.qNorm, q[i*qDim:(i+1)*qDim], i)
 		f.turn(l, &l.kNorm, k[i*kvDim:(i+1)*kvDim], i)
 	}
-	f.store(index, k, v)
-	att := grow(&sc.att, n*qDim)
-	f.attend(index, q, att)
-	f.multiply(att, product{&l.o, out})
-	l.o.scaleThenBias(out, n)
+	return q, k, v
 }
 
 // turn normalises and rotates the heads of a row, the i-th of the pass.

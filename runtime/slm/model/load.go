@@ -13,9 +13,13 @@ import (
 type Model struct {
 	Config
 	embedding kernel.Matrix
-	norm      norm
+	norm      norm // of the states before the output; in an encoder, of embeddings
 	output    linear
 	layers    []layer
+	positions kernel.Matrix // an embedding for each position, where the architecture has them
+	tokenType []float32     // added to each embedding; nil: nothing
+	headIn    linear        // a classifier: its layer with tanh, where there is one
+	headOut   linear
 }
 
 // BytesPerToken is how many bytes of weights the decoding of one token reads.
@@ -32,7 +36,7 @@ func (m *Model) BytesPerToken() int64 {
 
 // layer holds one block's weights.
 type layer struct {
-	attnNorm, ffnNorm norm
+	attnNorm, ffnNorm norm // before the parts; in an encoder, after their sums
 	postAttn, postFFN norm // of results, before they are added
 	qNorm, kNorm      norm // of each head
 	q, k, v, o        linear
@@ -89,10 +93,20 @@ func Load(f *gguf.File, vocab, context int) (*Model, error) {
 	m := &Model{Config: *c}
 	l := loader{f: f, c: &m.Config}
 	m.embedding = l.matrix("token_embd.weight", c.Vocab, c.Dim)
-	m.norm = l.norm("output_norm", c.Dim)
-	m.output = linear{weight: m.embedding, scale: 1}
-	if l.has("output.weight") && !c.tied {
-		m.output = l.linear("output", c.Vocab, c.Dim)
+	if c.positions {
+		m.positions = l.matrix("position_embd.weight", c.Context, c.Dim)
+	}
+	if c.encoder {
+		l.loadEncoder(m)
+	} else {
+		m.norm = l.norm("output_norm", c.Dim)
+		m.output = linear{weight: m.embedding, scale: 1}
+		if l.has("output.weight") && !c.tied {
+			m.output = l.linear("output", c.Vocab, c.Dim)
+		}
+	}
+	if c.Pooling == PoolRank {
+		l.loadHead(m)
 	}
 	if context <= 0 || context > c.Context {
 		context = c.Context
@@ -112,7 +126,11 @@ func Load(f *gguf.File, vocab, context int) (*Model, error) {
 func (l *loader) layer(i int) layer {
 	c := l.c
 	name := func(s string) string { return fmt.Sprintf("blk.%d.%s", i, s) }
-	out := layer{window: c.windows[i], rope: -1, attnNorm: l.norm(name("attn_norm"), c.Dim), ffnNorm: l.norm(name("ffn_norm"), c.Dim)}
+	before, after := "attn_norm", "ffn_norm"
+	if c.encoder {
+		before, after = "attn_output_norm", "layer_output_norm"
+	}
+	out := layer{window: c.windows[i], rope: -1, attnNorm: l.norm(name(before), c.Dim), ffnNorm: l.norm(name(after), c.Dim)}
 	if c.rotation != rotateNone {
 		out.rope = 0
 		if out.window > 0 {

@@ -111,8 +111,26 @@ func (t *Tokenizer) Encode(text string, o Options) []int32 {
 		first = false
 	})
 	if o.AddSpecial && t.addEOS {
-		ids = append(ids, t.eos)
+		ids = append(ids, t.end)
 	}
+	return ids
+}
+
+// EncodePair returns the ids of two texts with what the file's keys put between and around them, as llama.cpp joins a
+// query and a document for a classifier. Special tokens spelled in the texts stay text.
+func (t *Tokenizer) EncodePair(first, second string) []int32 {
+	var ids []int32
+	add := func(on bool, id int32) {
+		if on && id >= 0 {
+			ids = append(ids, id)
+		}
+	}
+	add(t.pair.bos, t.bos)
+	ids = append(ids, t.Encode(first, Options{})...)
+	add(t.pair.eos, t.eos)
+	add(t.pair.separator, t.separator)
+	ids = append(ids, t.Encode(second, Options{})...)
+	add(t.pair.eos, t.eos)
 	return ids
 }
 

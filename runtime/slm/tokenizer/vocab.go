@@ -40,6 +40,8 @@ type vocab struct {
 
 	bos, eos, unk  int32 // -1: none
 	addBOS, addEOS bool
+	separator, end int32 // -1: none; end is what addEOS adds
+	pair           struct{ bos, eos, separator bool }
 	addSpacePrefix bool
 	special        specialTokens
 	unescape       func(dst []byte, piece string) []byte
@@ -49,6 +51,7 @@ type vocab struct {
 type defaults struct {
 	bos, eos, unk  int32
 	addBOS, addEOS bool
+	pairs          bool // two texts have a separator between them
 	addSpacePrefix bool
 	// unescape appends the bytes that a normal token's spelling stands for.
 	unescape func(dst []byte, piece string) []byte
@@ -143,7 +146,10 @@ func (v *vocab) loadSpecialIDs(md Metadata, d defaults) error {
 		}
 		return -1
 	}
-	v.bos, v.eos, v.unk = inRange(d.bos), inRange(d.eos), inRange(d.unk)
+	v.bos, v.eos, v.unk, v.separator = inRange(d.bos), inRange(d.eos), inRange(d.unk), -1
+	if d.pairs {
+		v.separator = inRange(defaultSeparator)
+	}
 	for _, k := range []struct {
 		key string
 		id  *int32
@@ -151,23 +157,30 @@ func (v *vocab) loadSpecialIDs(md Metadata, d defaults) error {
 		{"tokenizer.ggml.bos_token_id", &v.bos},
 		{"tokenizer.ggml.eos_token_id", &v.eos},
 		{"tokenizer.ggml.unknown_token_id", &v.unk},
+		{"tokenizer.ggml.seperator_token_id", &v.separator}, // the key's own spelling
 	} {
 		if err := v.specialID(md, k.key, k.id); err != nil {
 			return err
 		}
 	}
-	v.addBOS, v.addEOS, v.addSpacePrefix = d.addBOS, d.addEOS, d.addSpacePrefix
+	v.addBOS, v.addEOS, v.addSpacePrefix, v.pair.separator = d.addBOS, d.addEOS, d.addSpacePrefix, d.pairs
 	for _, k := range []struct {
 		key string
 		on  *bool
 	}{
 		{"tokenizer.ggml.add_bos_token", &v.addBOS},
 		{"tokenizer.ggml.add_eos_token", &v.addEOS},
+		{"tokenizer.ggml.add_sep_token", &v.pair.separator},
 		{"tokenizer.ggml.add_space_prefix", &v.addSpacePrefix},
 	} {
 		if b, ok := md.Bool(k.key); ok {
 			*k.on = b
 		}
+	}
+	v.end = v.eos
+	v.pair.bos, v.pair.eos = v.addBOS, v.addEOS
+	if d.pairs {
+		return nil // see newWordpiece
 	}
 	if v.addBOS && v.bos < 0 {
 		return fmt.Errorf("tokenizer.ggml.add_bos_token is true but there is no tokenizer.ggml.bos_token_id")

@@ -14,8 +14,8 @@ import (
 // a text is decoded.
 var wordpieceDefaults = defaults{
 	bos: 101, eos: -1, unk: 100,
-	addSpacePrefix: true,
-	unescape:       spmDefaults.unescape,
+	addBOS: true, pairs: true, addSpacePrefix: true,
+	unescape: spmDefaults.unescape,
 }
 
 // defaultSeparator is the id of [SEP] where the file does not name it.
@@ -45,16 +45,14 @@ func newWordpiece(v *vocab, md Metadata) (*wordpiece, error) {
 			return nil, err
 		}
 	}
-	if v.eos = -1; v.valid(defaultSeparator) {
-		v.eos = defaultSeparator
+	if v.eos < 0 {
+		v.eos = v.separator
 	}
-	if err := v.specialID(md, "tokenizer.ggml.seperator_token_id", &v.eos); err != nil { // the key's own spelling
-		return nil, err
-	}
-	if v.bos < 0 || v.eos < 0 || v.unk < 0 {
+	if v.bos < 0 || v.separator < 0 || v.unk < 0 {
 		return nil, fmt.Errorf("a bert vocabulary needs tokenizer.ggml.bos_token_id (or cls_token_id), seperator_token_id and unknown_token_id; this one of %d tokens lacks one", len(v.tokens))
 	}
-	v.addBOS, v.addEOS = true, true // whatever the file says, as llama.cpp
+	v.addBOS, v.addEOS = true, true // whatever the file says, as llama.cpp, and the separator at the end
+	v.end = v.separator
 	w.sorted = make([]int32, len(v.tokens))
 	for i := range w.sorted {
 		w.sorted[i] = int32(i)
