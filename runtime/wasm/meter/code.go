@@ -1,13 +1,17 @@
 package meter
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // How fuel is charged. A charge point is a place in the code where a constant is taken from the counter. Each
 // instruction is paid at exactly one charge point, which lies before it on every path and is passed at least once for
 // each time that the instruction is executed:
 //
 //   - a function opens one at its entry and a loop one at its header, so every cycle of the control flow graph and
-//     every call passes one;
+//     every call passes one; where the entry leads straight to a loop, the loop's serves for both;
+//   - a leaf, a short function without loops and calls, has none: its callers pay for it (see callgraph.go);
 //   - code is paid at the latest point opened in an enclosing block, so both arms of an if are paid even though one of
 //     them runs; to keep that excess small, a new point is opened where the present one stands for more than
 //     pointLimit units;
@@ -23,21 +27,30 @@ const maxLocals = 50_000
 type editKind byte
 
 const (
-	editCharge editKind = iota // insert a charge of the point's cost
-	editFunc                   // replace a function index
-	editReturn                 // replace a return by a branch to the wrapping block
-	editBytes                  // insert a charge for the i32 on the stack, as bytes
-	editItems                  // as table elements
-	editPages                  // as pages
-	editSpill                  // before a call of the guest: the counter goes to its global
-	editReload                 // after it: and comes back
+	editCharge  editKind = iota // insert a charge of the point's cost
+	editFunc                    // replace a function index
+	editReturn                  // replace a return by a branch to the wrapping block
+	editBytes                   // insert a charge for the i32 on the stack, as bytes
+	editItems                   // as table elements
+	editPages                   // as pages
+	editSpill                   // before a call of the guest: the counter goes to its global
+	editReload                  // after it: and comes back
+	editLoop                    // replace a loop's header by that of a loop that can be left to ask for fuel
+	editLoopEnd                 // and its end
+	editLabel                   // replace a label of a branch
+	editLabels                  // replace the labels of a br_table
 )
 
 type edit struct {
 	kind     editKind
 	pos, end int    // original bytes that it replaces; equal when it inserts
-	arg      uint32 // charge point, function index or branch depth
+	arg      uint32 // charge point, called function, function index, branch depth or index of far
+	point    int32  // editSpill: the charge point that pays for the call; -1: none
+	nest     uint32 // loops around it
 }
+
+// indirect is the arg of an editSpill before a call_indirect.
+const indirect = math.MaxUint32
 
 // function is the rewriting of one function body.
 type function struct {
@@ -51,23 +64,46 @@ type function struct {
 	points []uint64 // cost of each charge point
 	cur    int      // current charge point
 	ctrl   []frame
+	far    [][]uint32 // for each editLabels, how far away the loops are that stand for four frames
+
+	nest     uint32 // loops around the present place
+	open4    []int  // of those, the ones that stand for four frames, as indices of ctrl
+	branched bool   // the present place may be reached or left otherwise than straight from the entry
+	merged   bool   // the first loop's charge point is the entry's
+	unpaid   uint64 // cost of code that no charge point pays
 
 	instructions uint32
 	writes       bool // may change what outlives the call
 	calls        bool // calls functions of the guest
-	loops        bool // has a loop: the counter is kept in a local, since a global costs a loop a load and a store
+	indirect     bool // by table
+	loops        bool // has a loop
 	bulk         bool // needs the temporary for lengths
+
+	// See callgraph.go.
+	leaf, light, shallow bool
+	work                 uint64 // of a light function: its cost with all that it calls
+	below                int64  // bytes that the frames of shallow callees take
+	local                bool   // the counter is kept in a local; else in its global
+	marks                bool   // must set the dirty flag
+
 	unrestorable bool
 }
 
 type frame struct {
-	op   byte
-	save int // charge point that was current at the start
+	op    byte
+	save  int // charge point that was current at the start; free: none
+	four  bool
+	point int // of a loop
 }
 
-func (f *function) reset(m *module, typ FuncType, body []byte) {
-	*f = function{m: m, r: reader{b: body}, typ: typ, edits: f.edits[:0], points: f.points[:0], ctrl: f.ctrl[:0]}
-}
+// free is the charge point of code that none pays for, up to freeLimit.
+const (
+	free      = -1
+	freeLimit = 16
+)
+
+// maxFour is how many loops around each other stand for four frames each.
+const maxFour = 8
 
 // scan reads the body and notes what to edit.
 func (f *function) scan() error {
@@ -85,7 +121,6 @@ func (f *function) scan() error {
 	f.locals = uint32(total)
 	f.code = r.pos
 	f.points = append(f.points, costPlain) // entering costs something, or chains of empty functions would be free
-	f.edits = append(f.edits, edit{editCharge, r.pos, r.pos, 0})
 	for r.err == nil {
 		pos := r.pos
 		op := r.byte()
@@ -96,13 +131,10 @@ func (f *function) scan() error {
 		switch op {
 		case opBlock, opIf:
 			f.blockType()
-			f.ctrl = append(f.ctrl, frame{op, f.cur})
+			f.branched = f.branched || op == opIf
+			f.ctrl = append(f.ctrl, frame{op: op, save: f.cur})
 		case opLoop:
-			f.blockType()
-			f.ctrl = append(f.ctrl, frame{op, f.cur})
-			f.loops = true
-			f.open(r.pos)
-			f.points[f.cur] = costPlain // the branch back
+			f.loop(pos)
 		case opElse:
 			if len(f.ctrl) == 0 || f.ctrl[len(f.ctrl)-1].op != opIf {
 				r.fail("else without if")
@@ -117,8 +149,7 @@ func (f *function) scan() error {
 				}
 				return r.err
 			}
-			f.cur = f.ctrl[len(f.ctrl)-1].save
-			f.ctrl = f.ctrl[:len(f.ctrl)-1]
+			f.end(pos)
 		default:
 			f.instruction(op, pos)
 		}
@@ -126,9 +157,57 @@ func (f *function) scan() error {
 	return r.err
 }
 
+// loop opens a loop whose opcode is at pos.
+func (f *function) loop(pos int) {
+	plain := f.blockType()
+	fr := frame{op: opLoop, save: f.cur, four: plain && len(f.open4) < maxFour}
+	if !f.loops && !f.branched && len(f.points) == 1 {
+		f.merged = true
+		for i := range f.ctrl {
+			f.ctrl[i].save = free
+		}
+		fr.save = free
+	} else {
+		f.cur = len(f.points)
+		f.points = append(f.points, 0)
+	}
+	f.loops, f.branched = true, true
+	f.nest++
+	f.points[f.cur] += costPlain // the branch back
+	fr.point = f.cur
+	if fr.four {
+		f.edits = append(f.edits, edit{kind: editLoop, pos: pos, end: f.r.pos, arg: uint32(f.cur), nest: f.nest})
+		f.open4 = append(f.open4, len(f.ctrl))
+	} else {
+		f.edits = append(f.edits, edit{kind: editCharge, pos: f.r.pos, end: f.r.pos, arg: uint32(f.cur), nest: f.nest})
+	}
+	f.ctrl = append(f.ctrl, fr)
+}
+
+// end closes the innermost block, whose end is at pos.
+func (f *function) end(pos int) {
+	fr := f.ctrl[len(f.ctrl)-1]
+	f.ctrl = f.ctrl[:len(f.ctrl)-1]
+	f.cur = fr.save
+	if fr.op == opLoop {
+		f.nest--
+	}
+	if fr.four {
+		f.open4 = f.open4[:len(f.open4)-1]
+		f.edits = append(f.edits, edit{kind: editLoopEnd, pos: pos, end: f.r.pos, arg: uint32(fr.point)})
+	}
+}
+
 // pay adds to the current charge point, or opens a new one before the instruction at pos.
 func (f *function) pay(c uint64, pos int) {
-	if f.points[f.cur] >= pointLimit {
+	switch {
+	case f.cur == free:
+		if f.unpaid += c; f.unpaid > freeLimit {
+			f.open(pos)
+			f.points[f.cur] = c
+		}
+		return
+	case f.points[f.cur] >= pointLimit:
 		f.open(pos)
 	}
 	f.points[f.cur] += c
@@ -137,10 +216,12 @@ func (f *function) pay(c uint64, pos int) {
 func (f *function) open(pos int) {
 	f.cur = len(f.points)
 	f.points = append(f.points, 0)
-	f.edits = append(f.edits, edit{editCharge, pos, pos, uint32(f.cur)})
+	f.edits = append(f.edits, edit{kind: editCharge, pos: pos, end: pos, arg: uint32(f.cur), nest: f.nest})
+	f.branched = true
 }
 
-func (f *function) blockType() {
+// blockType reads a block's type and says whether the block has no parameters.
+func (f *function) blockType() bool {
 	r := &f.r
 	t := r.signed(33)
 	switch {
@@ -151,15 +232,48 @@ func (f *function) blockType() {
 		}
 	case t < 0 || t >= int64(len(f.m.types)):
 		r.fail("block type %d of %d", t, len(f.m.types))
+	default:
+		return len(f.m.types[t].Params) == 0
 	}
+	return true
+}
+
+// label reads a branch's label and notes by how much it grows.
+func (f *function) label() {
+	pos := f.r.pos
+	d := below(&f.r, uint32(len(f.ctrl))+1, "label")
+	if n := grown(d, f.distances(nil)); n != d && f.r.err == nil {
+		f.edits = append(f.edits, edit{kind: editLabel, pos: pos, end: f.r.pos, arg: n})
+	}
+}
+
+// distances appends how far away from here, in frames, the loops are that stand for four.
+func (f *function) distances(w []uint32) []uint32 {
+	for _, at := range f.open4 {
+		w = append(w, uint32(len(f.ctrl)-1-at))
+	}
+	return w
+}
+
+// grown is what a label becomes: a branch out of a loop that stands for four frames crosses three more.
+func grown(d uint32, distances []uint32) uint32 {
+	n := d
+	for _, far := range distances {
+		if far < d {
+			n += 3
+		}
+	}
+	return n
 }
 
 // instruction reads the immediates of any other instruction.
 func (f *function) instruction(op byte, pos int) {
 	r := &f.r
 	switch {
-	case op >= opNumericFirst && op <= opNumericLast, op == opUnreachable, op == opNop, op == opDrop, op == opSelect,
+	case op >= opNumericFirst && op <= opNumericLast, op == opNop, op == opDrop, op == opSelect,
 		op == opRefIsNull:
+	case op == opUnreachable:
+		f.branched = true
 	case op == opLocalGet || op == opLocalSet || op == opLocalTee:
 		below(r, f.locals, "local")
 	case op >= opLoadFirst && op <= opStoreLast:
@@ -170,28 +284,37 @@ func (f *function) instruction(op byte, pos int) {
 	case op == opI64Const:
 		r.signed(64)
 	case op == opBr || op == opBrIf:
-		below(r, uint32(len(f.ctrl))+1, "label")
+		f.label()
+		f.branched = true
 	case op == opBrTable:
+		start := r.pos
 		for n := r.count(1); n >= 0 && r.err == nil; n-- {
 			below(r, uint32(len(f.ctrl))+1, "label")
 		}
+		if len(f.open4) > 0 {
+			f.edits = append(f.edits, edit{kind: editLabels, pos: start, end: r.pos, arg: uint32(len(f.far))})
+			f.far = append(f.far, f.distances(make([]uint32, 0, len(f.open4))))
+		}
+		f.branched = true
 	case op == opReturn:
-		f.edits = append(f.edits, edit{editReturn, pos, r.pos, uint32(len(f.ctrl))})
+		f.edits = append(f.edits, edit{kind: editReturn, pos: pos, end: r.pos, arg: grown(uint32(len(f.ctrl)), f.distances(nil))})
+		f.branched = true
 	case op == opCall:
 		n := len(f.edits)
 		if i := f.function(); i >= f.m.impFuncs {
 			f.calls = true
-			f.edits = slices.Insert(f.edits, n, edit{editSpill, pos, pos, 0})
-			f.edits = append(f.edits, edit{editReload, r.pos, r.pos, 0})
+			f.edits = slices.Insert(f.edits, n, edit{kind: editSpill, pos: pos, end: pos, arg: i, point: int32(f.cur), nest: f.nest})
+			f.edits = append(f.edits, edit{kind: editReload, pos: r.pos, end: r.pos, arg: i})
 		}
+		f.branched = true
 	case op == opRefFunc:
 		f.function()
 	case op == opCallIndirect:
-		f.edits = append(f.edits, edit{editSpill, pos, pos, 0})
+		f.edits = append(f.edits, edit{kind: editSpill, pos: pos, end: pos, arg: indirect, point: int32(f.cur), nest: f.nest})
 		f.m.typeIndex(r)
 		below(r, f.m.tables, "table")
-		f.calls = true
-		f.edits = append(f.edits, edit{editReload, r.pos, r.pos, 0})
+		f.calls, f.indirect, f.branched = true, true, true
+		f.edits = append(f.edits, edit{kind: editReload, pos: r.pos, end: r.pos, arg: indirect})
 	case op == opGlobalGet:
 		f.m.globalIndex(r)
 	case op == opGlobalSet:
@@ -234,7 +357,7 @@ func (f *function) function() uint32 {
 	pos := f.r.pos
 	i := f.m.funcIndex(&f.r)
 	if i >= f.m.impFuncs {
-		f.edits = append(f.edits, edit{editFunc, pos, f.r.pos, f.m.shift(i)})
+		f.edits = append(f.edits, edit{kind: editFunc, pos: pos, end: f.r.pos, arg: f.m.shift(i)})
 	}
 	return i
 }
@@ -254,7 +377,7 @@ func (f *function) memoryZero() {
 
 // length notes an operation on as many things as the i32 on the stack says.
 func (f *function) length(kind editKind, pos int) {
-	f.edits = append(f.edits, edit{kind, pos, pos, 0})
+	f.edits = append(f.edits, edit{kind: kind, pos: pos, end: pos})
 	f.writes, f.bulk = true, true
 }
 

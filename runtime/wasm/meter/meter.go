@@ -1,10 +1,10 @@
 // Package meter rewrites a WebAssembly module so that it can be stopped, accounted for and restored.
 //
-//   - Fuel. A private i64 global is charged at each function entry and loop header with the cost of the code that it
-//     guards, and before each bulk operation by length. Below zero the guest calls the import [TickModule].[TickName],
+//   - Fuel. A private i64 global is charged at function entries and loop headers with the cost of the code that they
+//     guard, and before each bulk operation by length. Below zero the guest calls the import [TickModule].[TickName],
 //     (i64) -> i64: it gets the counter and returns the next one, or never returns.
-//   - Stack depth. Functions that call others take their estimated frame from a second private global and give it back
-//     on every way out; below zero the guest calls tick with [TickStackOverflow].
+//   - Stack depth. Functions through which calls may nest deep take their estimated frame, and that of what they call
+//     without a check, from a second private global and give it back on every way out; below zero the guest calls tick with [TickStackOverflow].
 //   - State. A third private global says whether anything that outlives the call may have been written, and the
 //     guest's own mutable globals are exported under reserved names, so that a host can restore an instance.
 //   - Data. The tens of thousands of data segments of a Go module are merged into a few.
@@ -24,7 +24,7 @@ import (
 )
 
 // Version changes when the output for some module changes; caches of compiled code are bound to it.
-const Version = 3
+const Version = 4
 
 // Names that a guest may not use: the import that the rewriting adds, and the prefix of its exports.
 const (
@@ -33,7 +33,7 @@ const (
 	ReservedPrefix = "ledge:meter/"
 	FuelGlobal     = ReservedPrefix + "fuel"  // i64, counts down
 	StackGlobal    = ReservedPrefix + "stack" // i32, bytes that frames may still take; starts with StackBytes
-	DirtyGlobal    = ReservedPrefix + "dirty" // i32, not 0 after a function that writes memory or a global was entered
+	DirtyGlobal    = ReservedPrefix + "dirty" // i32, not 0 after an export was entered that may lead to a write of memory or a global
 	globalPrefix   = ReservedPrefix + "global/"
 )
 

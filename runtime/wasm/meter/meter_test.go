@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,4 +159,76 @@ func BenchmarkRewrite(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestRewrite_LoopsComputeTheSame runs loops of every kind, left and continued from inside each other in every way, with
+// fuel in slices so small that nearly every charge asks for more; nothing but the results may tell.
+func TestRewrite_LoopsComputeTheSame(t *testing.T) {
+	i32 := []byte{0x7f}
+	m := Build()
+	m.Memory(1, 1)
+	add := m.Func([]byte{0x7f, 0x7f}, i32, 0, Get(0), Get(1), Op(0x6a)) // a leaf
+	// Nested loops, of which the innermost leaves or continues any of them by a br_table.
+	m.Export("table", m.Func(nil, i32, 0,
+		Op(0x02, 0x40),
+		Op(0x03, 0x40), Op(0x03, 0x40), Op(0x03, 0x40),
+		Const32(0), Const32(0), Op(0x28, 2, 0), Const32(7), Invoke(add), Op(0x36, 2, 0),
+		Const32(4), Const32(4), Op(0x28, 2, 0), Const32(1), Op(0x6a), Op(0x36, 2, 0),
+		Const32(4), Op(0x28, 2, 0), Const32(500), Op(0x4b, 0x0d, 3),
+		Const32(4), Op(0x28, 2, 0), Const32(4), Op(0x70), Op(0x0e, 3, 0, 1, 2, 3),
+		Op(0x0b), Op(0x0b), Op(0x0b), Op(0x0b),
+		Const32(0), Op(0x28, 2, 0)))
+	// A loop with a result, and a return out of two loops.
+	m.Export("result", m.Func(nil, i32, 0,
+		Op(0x03, 0x7f), Op(0x03, 0x7f),
+		Const32(8), Const32(8), Op(0x28, 2, 0), Const32(3), Op(0x6a), Op(0x36, 2, 0),
+		Const32(8), Op(0x28, 2, 0), Const32(40), Op(0x48, 0x0d, 0),
+		Const32(8), Op(0x28, 2, 0), Const32(70), Op(0x48, 0x0d, 1),
+		Const32(8), Op(0x28, 2, 0), Const32(90), Op(0x4b, 0x04, 0x40), Const32(8), Op(0x28, 2, 0), Op(0x0f, 0x0b),
+		Const32(8), Op(0x28, 2, 0), Op(0x0b), Const32(1000), Op(0x6a), Op(0x0b)))
+	// More loops around each other than are left to ask for fuel.
+	deep := concat(Const32(12), Const32(12), Op(0x28, 2, 0), Const32(1), Op(0x6a), Op(0x36, 2, 0),
+		Const32(12), Op(0x28, 2, 0), Const32(3), Op(0x70, 0x0d, 12))
+	for range 12 {
+		deep = concat(Op(0x03, 0x40), deep, Const32(12), Op(0x28, 2, 0), Const32(300), Op(0x48, 0x0d, 0), Op(0x0b))
+	}
+	m.Export("deep", m.Func(nil, i32, 0, Op(0x02, 0x40), deep, Op(0x0b), Const32(12), Op(0x28, 2, 0)))
+	module := m.Bytes()
+	out, err := Rewrite(module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(module []byte, slice int64) (results []uint64) {
+		ctx := context.Background()
+		rt := wazero.NewRuntime(ctx)
+		defer rt.Close(ctx)
+		if _, err := rt.NewHostModuleBuilder(TickModule).NewFunctionBuilder().WithFunc(func(int64) int64 { return slice }).Export(TickName).Instantiate(ctx); err != nil {
+			t.Fatal(err)
+		}
+		mod, err := rt.Instantiate(ctx, module)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"table", "result", "deep"} {
+			res, err := mod.ExportedFunction(name).Call(ctx)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			results = append(results, res[0])
+		}
+		return results
+	}
+	want := run(module, 0)
+	for _, slice := range []int64{0, 1, 17, 1000} {
+		if got := run(out.Module, slice); !slices.Equal(got, want) {
+			t.Errorf("in slices of %d: %v, want %v", slice, got, want)
+		}
+	}
+}
+
+func concat(parts ...[]byte) (b []byte) {
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	return b
 }

@@ -36,8 +36,10 @@ const (
 	opF64Const     = 0x44
 	opNumericFirst = 0x45
 	opI32Sub       = 0x6b
-	opI32LtS       = 0x48
+	opI32GeS       = 0x4e
 	opI64LtS       = 0x53
+	opI64GeS       = 0x59
+	opI64Add       = 0x7c
 	opI64Sub       = 0x7d
 	opI64Mul       = 0x7e
 	opI64ShrU      = 0x88

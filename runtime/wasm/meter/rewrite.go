@@ -99,32 +99,39 @@ func (m *module) rewriteCode(g *added, out *Output) ([]byte, error) {
 	if r.err == nil && n != len(m.typeIdx)-int(m.impFuncs) {
 		return nil, fmt.Errorf("%d function bodies for %d functions", n, len(m.typeIdx)-int(m.impFuncs))
 	}
-	w := appendU32(make([]byte, 0, len(r.b)*3/2), uint32(n))
-	var f function
-	var body []byte
+	fs := make([]*function, 0, n)
 	for i := 0; i < n; i++ {
 		b := r.take(r.u32())
 		if r.err != nil {
 			break
 		}
 		index := m.impFuncs + uint32(i)
-		f.reset(m, m.types[m.typeIdx[index]], b)
+		f := &function{m: m, r: reader{b: b}, typ: m.types[m.typeIdx[index]]}
 		if err := f.scan(); err != nil {
 			return nil, fmt.Errorf("function %d: %w", index, err)
 		}
-		body = f.emit(body[:0], g)
-		w = appendU32(w, uint32(len(body)))
-		w = append(w, body...)
-		out.Checks += len(f.points)
-		if f.unrestorable {
-			out.Restorable = false
-		}
+		fs = append(fs, f)
 	}
 	if r.err == nil && !r.done() {
 		r.fail("bytes after the last function")
 	}
 	if r.err != nil {
 		return nil, fmt.Errorf("code: %w", r.err)
+	}
+	m.settle(fs)
+	g.leaf = func(callee uint32) bool { return callee != indirect && fs[callee-m.impFuncs].leaf }
+	w := appendU32(make([]byte, 0, len(r.b)*3/2), uint32(n))
+	var body []byte
+	for _, f := range fs {
+		body = f.emit(body[:0], g)
+		w = appendU32(w, uint32(len(body)))
+		w = append(w, body...)
+		if !f.leaf {
+			out.Checks += len(f.points)
+		}
+		if f.unrestorable {
+			out.Restorable = false
+		}
 	}
 	return w, nil
 }
