@@ -68,7 +68,7 @@ bench: build ## measure against peers in one run: added latency of the gateway, 
 
 .PHONY: soak
 soak: build ## 2,000 requests with random disconnects, then leak checks
-	$(GO) test ./hosts/edge -run Soak -soak -v -timeout 20m
+	$(GO) test ./hosts/edge -run Soak -soak 2000 -v -timeout 20m
 
 .PHONY: soak-sandbox
 soak-sandbox: plugins ## a million plugin calls and 1,000 reloads under traffic, then compare memory

@@ -52,8 +52,11 @@ func askAdmin(ctx context.Context, address, method, path string, body, out any) 
 	return json.Unmarshal(doc, out)
 }
 
-// loopback is the address under which this machine reaches a listener that was told to take every interface.
+// loopback is the address under which this machine reaches a listener that was told to take every interface. The banner
+// prints URLs, so they are understood too.
 func loopback(address string) string {
+	address = strings.TrimPrefix(address, "http://")
+	address, _, _ = strings.Cut(address, "/")
 	host, port, err := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip.IsUnspecified()) {
 		return net.JoinHostPort("127.0.0.1", port)

@@ -193,6 +193,7 @@ func (p *Plugin) ready(ctx context.Context, module []byte) error {
 	if c.has(p.digest) {
 		return nil
 	}
+	p.host.logger.Info("compiling a plugin for this processor; its code is kept", "plugin", p.name)
 	metered, err := meter.Rewrite(module)
 	if err != nil {
 		return p.fail(CodeBadModule, "", err)
