@@ -125,7 +125,7 @@ func (c *Cache) evict(over bool) error {
 	err := c.s.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{})
 		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
+		for it.Rewind(); it.Valid(); passDocuments(it) {
 			item := it.Item()
 			if k, ok := parseKey(item.Key()); ok && k.kind == kindCache {
 				all = append(all, entry{item.KeyCopy(nil), item.Version(), item.EstimatedSize()})

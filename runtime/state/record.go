@@ -11,12 +11,13 @@ import (
 
 // Kinds of records.
 const (
-	kindCache = 'c'
-	kindKV    = 'k'
-	kindTrace = 't'
-	kindHead  = 'h'
-	kindMeta  = 'm'
-	kindIndex = 'i'
+	kindCache    = 'c'
+	kindDocument = 'd'
+	kindKV       = 'k'
+	kindTrace    = 't'
+	kindHead     = 'h'
+	kindMeta     = 'm'
+	kindIndex    = 'i'
 )
 
 // key is the parsed form of a record's key.
@@ -70,7 +71,7 @@ func parseKey(b []byte) (k key, ok bool) {
 		ok = len(k.rest) == 8
 	case kindHead:
 		ok = len(k.rest) == 0
-	case kindMeta, kindIndex:
+	case kindMeta, kindIndex, kindDocument:
 	default:
 		ok = false
 	}

@@ -7,6 +7,7 @@
 //	len tenant | tenant | 'c' | sha256            answer
 //	len tenant | tenant | 'k' | len plugin | plugin | key
 //	len tenant | tenant | 't' | seq (8, BE)       trace
+//	len tenant | tenant | 'd' | name              record of documents and their index
 //	len tenant | tenant | 'h'                     head and foot of the tenant's chain of traces
 //	0          | 'm' | name                       host record
 //	0          | 'i' | request id                 where its trace is: tenant and seq
@@ -171,6 +172,9 @@ func (s *Store) Cache() *Cache { return s.cache }
 // Traces holds decision traces.
 func (s *Store) Traces() *Traces { return s.traces }
 
+// Documents holds documents and their index.
+func (s *Store) Documents() *Documents { return &Documents{s} }
+
 // KV holds the plugins' pairs.
 func (s *Store) KV() *KV { return s.kv }
 
@@ -198,7 +202,7 @@ func (s *Store) maintain(ctx context.Context) {
 // reclaim compacts the tables when they hold far more than the records do.
 func (s *Store) reclaim() error {
 	tables, logs := s.db.Size()
-	if live := s.cache.bytes() + s.traces.bytes() + s.kv.bytes(); tables+logs < 3*live+8*memTable {
+	if live := s.cache.bytes() + s.traces.bytes() + s.kv.bytes() + s.Documents().bytes(); tables+logs < 3*live+8*memTable {
 		return nil
 	}
 	return s.db.Flatten(1)
@@ -209,7 +213,7 @@ func (s *Store) account() error {
 	return s.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{})
 		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
+		for it.Rewind(); it.Valid(); passDocuments(it) {
 			item := it.Item()
 			k, ok := parseKey(item.Key())
 			if !ok {

@@ -310,7 +310,7 @@ func (t *Traces) recover() error {
 	err := t.s.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{})
 		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
+		for it.Rewind(); it.Valid(); passDocuments(it) {
 			k, ok := parseKey(it.Item().Key())
 			if !ok || k.kind != kindHead {
 				continue

@@ -363,3 +363,13 @@ func dotRowsGo(dst []int32, codes []int8, query []int16, width int) {
 		dst[r] = sum
 	}
 }
+
+// Cosine is nearly the inner product of two rows, by their codes.
+func (s *Set) Cosine(i, j int) float32 {
+	var sum int32
+	b := s.row(j)
+	for k, c := range s.row(i) {
+		sum += int32(c) * int32(b[k])
+	}
+	return float32(sum) * s.scale[i] * s.scale[j]
+}

@@ -1,0 +1,257 @@
+package search
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"slices"
+
+	"github.com/ledge-run/ledge/runtime/terms"
+)
+
+// Parameters of BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009).
+const (
+	bm25K1 = 1.2
+	bm25B  = 0.75
+)
+
+// maxQueryTerms bounds the distinct terms of a query; the rarest are kept.
+const maxQueryTerms = 64
+
+// termID is the hash of a stem, 40 bits: among a million terms half a pair collides.
+type termID uint64
+
+const termMask = 1<<40 - 1
+
+func idOf(stem []byte) termID {
+	h := uint64(14695981039346656037)
+	for _, c := range stem {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	return termID(h & termMask)
+}
+
+// count is how often a term is in a chunk, at most 255.
+type count struct {
+	term termID
+	n    uint8
+}
+
+// countTerms returns the distinct terms of a text, sorted, and its length in terms. Common words are counted too: they
+// are all that some queries have.
+func countTerms(text string, into []count) (counts []count, length int) {
+	counts = into[:0]
+	terms.Scan(text, func(t *terms.Term) bool {
+		counts = append(counts, count{idOf(t.Stem), 1})
+		return true
+	})
+	length = len(counts)
+	slices.SortFunc(counts, func(a, b count) int {
+		if a.term < b.term {
+			return -1
+		}
+		return int(min(a.term-b.term, 1))
+	})
+	out := counts[:0]
+	for _, c := range counts {
+		if n := len(out); n > 0 && out[n-1].term == c.term {
+			if out[n-1].n < math.MaxUint8 {
+				out[n-1].n++
+			}
+			continue
+		}
+		out = append(out, c)
+	}
+	return out, length
+}
+
+// keywords is an inverted index over rows that are added in ascending order. Rows are never taken out: a row that is
+// gone is one that no caller may see.
+type keywords struct {
+	slots   []uint32 // open addressing into lists, +1; 0: empty
+	lists   []postings
+	lengths []uint16 // of rows, in terms
+}
+
+// postings are the rows of a term: the distance to the row before and the count, as varint and byte.
+type postings struct {
+	term termID
+	last uint32
+	buf  []byte
+}
+
+func (k *keywords) find(t termID) *postings {
+	if len(k.slots) == 0 {
+		return nil
+	}
+	mask := uint64(len(k.slots) - 1)
+	for i := uint64(t) & mask; ; i = (i + 1) & mask {
+		at := k.slots[i]
+		if at == 0 {
+			return nil
+		}
+		if p := &k.lists[at-1]; p.term == t {
+			return p
+		}
+	}
+}
+
+func (k *keywords) list(t termID) *postings {
+	if p := k.find(t); p != nil {
+		return p
+	}
+	if 2*len(k.lists) >= len(k.slots) {
+		k.slots = make([]uint32, max(1024, 2*len(k.slots)))
+		for n := range k.lists {
+			k.place(k.lists[n].term, uint32(n+1))
+		}
+	}
+	k.lists = append(k.lists, postings{term: t})
+	k.place(t, uint32(len(k.lists)))
+	return &k.lists[len(k.lists)-1]
+}
+
+func (k *keywords) place(t termID, at uint32) {
+	mask := uint64(len(k.slots) - 1)
+	i := uint64(t) & mask
+	for k.slots[i] != 0 {
+		i = (i + 1) & mask
+	}
+	k.slots[i] = at
+}
+
+// add enters the next row.
+func (k *keywords) add(counts []count, length int) {
+	row := uint32(len(k.lengths))
+	k.lengths = append(k.lengths, uint16(min(length, math.MaxUint16)))
+	for _, c := range counts {
+		p := k.list(c.term)
+		p.buf = append(binary.AppendUvarint(p.buf, uint64(row-p.last)), c.n)
+		p.last = row
+	}
+}
+
+func (k *keywords) bytes() (n int64) {
+	for i := range k.lists {
+		n += int64(cap(k.lists[i].buf))
+	}
+	return n + int64(cap(k.lists))*40 + int64(cap(k.slots))*4 + int64(cap(k.lengths))*2
+}
+
+// queryTerm is a term of a query with its rows that the caller may see.
+type queryTerm struct {
+	id     termID
+	common bool
+	rows   []uint32
+	counts []uint8
+	idf    float32
+}
+
+// match is a row that has at least one term of the query.
+type match struct {
+	row      uint32
+	score    float32 // BM25
+	coverage float32 // share of the query's terms, weighted by rarity, that the row has: 0 to 1
+}
+
+// queryTerms returns the distinct terms of a query, without common words where others are there.
+func queryTerms(query string) []queryTerm {
+	var out []queryTerm
+	content := 0
+	terms.Scan(query, func(t *terms.Term) bool {
+		id := idOf(t.Stem)
+		if !slices.ContainsFunc(out, func(q queryTerm) bool { return q.id == id }) {
+			out = append(out, queryTerm{id: id, common: t.Common})
+			if !t.Common {
+				content++
+			}
+		}
+		return len(out) < 16*maxQueryTerms
+	})
+	if content > 0 {
+		out = slices.DeleteFunc(out, func(q queryTerm) bool { return q.common })
+	}
+	return out
+}
+
+// search scores every row of allow that has a term of the query. rows and length are the number of allowed rows and of
+// the terms in them: what a caller may not see has no influence on scores.
+func (k *keywords) search(query string, allow []uint64, rows int, length int64) []match {
+	list := queryTerms(query)
+	if len(list) == 0 || rows == 0 {
+		return nil
+	}
+	for i := range list {
+		q := &list[i]
+		if p := k.find(q.id); p != nil {
+			q.gather(p, allow)
+		}
+		df := float64(len(q.rows))
+		q.idf = float32(math.Log1p((float64(rows) - df + 0.5) / (df + 0.5)))
+	}
+	if len(list) > maxQueryTerms {
+		slices.SortStableFunc(list, func(a, b queryTerm) int {
+			switch {
+			case a.idf > b.idf:
+				return -1
+			case a.idf < b.idf:
+				return 1
+			}
+			return 0
+		})
+		list = list[:maxQueryTerms]
+	}
+	var mass float32
+	for i := range list {
+		mass += list[i].idf
+	}
+	if mass == 0 {
+		return nil
+	}
+	average := max(float32(length)/float32(rows), 1)
+	at := make([]uint32, len(k.lengths)) // of a row in out, +1
+	var out []match
+	for i := range list {
+		q := &list[i]
+		for j, row := range q.rows {
+			if at[row] == 0 {
+				out = append(out, match{row: row})
+				at[row] = uint32(len(out))
+			}
+			m := &out[at[row]-1]
+			tf := float32(q.counts[j])
+			norm := bm25K1 * (1 - bm25B + bm25B*float32(k.lengths[row])/average)
+			m.score += q.idf * tf * (bm25K1 + 1) / (tf + norm)
+			m.coverage += q.idf / mass
+		}
+	}
+	return out
+}
+
+// gather takes the allowed rows of a term.
+func (q *queryTerm) gather(p *postings, allow []uint64) {
+	row := uint32(0)
+	for b := p.buf; len(b) > 0; {
+		delta, n := uint64(b[0]), 1
+		if delta >= 0x80 {
+			delta, n = binary.Uvarint(b)
+		}
+		row += uint32(delta)
+		if w := int(row / 64); w < len(allow) && allow[w]>>(row%64)&1 == 1 {
+			q.rows = append(q.rows, row)
+			q.counts = append(q.counts, b[n])
+		}
+		b = b[n+1:]
+	}
+}
+
+// popcount counts the bits of a mask.
+func popcount(mask []uint64) (n int) {
+	for _, w := range mask {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
