@@ -286,7 +286,13 @@ func TestReload_DropsNoRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a := open(t, dataDir(t), withModel(tinyModel(t)), func(c *config.Config) { c.Plugins["router"] = config.Plugin{File: file} })
+	a := open(t, dataDir(t), withModel(tinyModel(t)), func(c *config.Config) {
+		c.Plugins["router"] = config.Plugin{File: file}
+		for name, p := range c.Plugins { // compiling may take the processors from calls in work
+			p.Timeout = config.Duration(5 * time.Second)
+			c.Plugins[name] = p
+		}
+	})
 	done := make(chan struct{})
 	var all sync.WaitGroup
 	for range 4 {

@@ -33,11 +33,15 @@ type Limits struct {
 	HostCalls   int           // calls into the host; default [DefaultHostCalls]
 	KVBytes     int           // keys and values that pass between guest and store; default [DefaultKVBytes]
 	Instances   int           // live instances of the plugin; default min(4, 2*GOMAXPROCS)
+	// Wait is how long a call stands in line for an instance, apart from Timeout: on a busy device a burst should queue,
+	// not fail. Default [DefaultWait], and no less than Timeout.
+	Wait time.Duration
 }
 
 // Defaults of [Limits].
 const (
 	DefaultTimeout     = 100 * time.Millisecond
+	DefaultWait        = 2 * time.Second
 	DefaultFuel        = 20_000_000_000 // far above what fits into the default timeout: time decides, unless asked otherwise
 	DefaultMemoryBytes = 32 << 20
 	DefaultStackBytes  = meter.StackBytes
@@ -60,6 +64,10 @@ func (l Limits) withDefaults() Limits {
 	if l.Timeout <= 0 {
 		l.Timeout = DefaultTimeout
 	}
+	if l.Wait <= 0 {
+		l.Wait = DefaultWait
+	}
+	l.Wait = max(l.Wait, l.Timeout)
 	if l.Fuel == 0 {
 		l.Fuel = DefaultFuel
 	}

@@ -119,7 +119,7 @@ func (p *Plugin) Imports() []Import { return p.imports }
 func (p *Plugin) Limits() Limits { return p.limits }
 
 // Call runs an export of signature () or () -> i32 on an instance in its first state. It waits for an instance until
-// the context is done, but no longer than the plugin's time limit when all instances are busy. The error is nil or of
+// the context is done, but no longer than [Limits].Wait when all instances are busy. The error is nil or of
 // type *[Error]; a guest's own error, or a return value other than 0, is one of code guest_error.
 func (p *Plugin) Call(ctx context.Context, c Call) (Result, error) {
 	export := p.find(c.Export)

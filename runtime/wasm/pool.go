@@ -115,7 +115,7 @@ func (p *pool) wait(ctx context.Context) (*instance, error) {
 		p.wake(inst) // the first in line, which may be this call
 	}
 	p.mu.Unlock()
-	t := time.NewTimer(p.plugin.limits.Timeout)
+	t := time.NewTimer(p.plugin.limits.Wait)
 	defer t.Stop()
 	var err *Error
 	select {
@@ -127,7 +127,7 @@ func (p *pool) wait(ctx context.Context) (*instance, error) {
 			err.Code, err.Message = CodeDeadline, "the caller's deadline passed while waiting for an instance"
 		}
 	case <-t.C:
-		err = p.plugin.failf(CodePoolExhausted, "", "all %d instances stayed busy for %v", p.plugin.limits.Instances, p.plugin.limits.Timeout)
+		err = p.plugin.failf(CodePoolExhausted, "", "all %d instances stayed busy for %v", p.plugin.limits.Instances, p.plugin.limits.Wait)
 	}
 	p.mu.Lock()
 	for i, w := range p.waiters {

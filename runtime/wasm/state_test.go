@@ -81,7 +81,7 @@ func TestPool_WaitsAndGivesUp(t *testing.T) {
 	f := m.Import("extism:host/user", "block", none, none)
 	m.Export("run", m.Func(none, none, 0, Invoke(f)))
 	p := load(t, newHost(t, Options{}), m.Bytes(), PluginOptions{
-		Functions: []HostFunction{block}, Limits: Limits{Instances: 1, Timeout: 50 * time.Millisecond}})
+		Functions: []HostFunction{block}, Limits: Limits{Instances: 1, Timeout: 50 * time.Millisecond, Wait: 50 * time.Millisecond}})
 	first := make(chan error, 1)
 	go func() {
 		_, err := p.Call(context.Background(), Call{Export: "run"})
