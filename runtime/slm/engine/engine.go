@@ -91,6 +91,7 @@ type Engine struct {
 	template *template.Template
 	own      bool // the template comes from the file
 	pool     *kernel.Pool
+	release  func() error // of the weights
 	context  int
 	kv       *model.KV
 	sched    *scheduler
@@ -129,7 +130,7 @@ func (e *MemoryError) Error() string {
 	return fmt.Sprintf("a context of %d tokens needs %d bytes of KV cache, and all requests together may use %d; ask for fewer tokens, or raise kv_memory", e.Tokens, e.Want, e.Have)
 }
 
-// Open loads a model file. The weights stay on disk until they are used.
+// Open loads a model file and lays its weights out for this machine's kernels.
 func Open(path string, o Options) (_ *Engine, err error) {
 	o.fill()
 	f, err := gguf.Open(path)
@@ -192,6 +193,10 @@ func Open(path string, o Options) (_ *Engine, err error) {
 	}
 	e.propose = !o.NoSpeculation
 	e.pool = kernel.NewPool(o.Threads)
+	if e.release, err = m.Prepare(e.pool, f); err != nil {
+		e.pool.Close()
+		return nil, err
+	}
 	e.sched = newScheduler(m, e.pool, e.kv, int(min(o.MaxKVBytes/e.kv.PageBytes(), 1<<30)), o.MaxQueue, &e.speed)
 	e.sched.disk = store
 	return e, nil
@@ -217,7 +222,7 @@ func (e *Engine) Close() error {
 	e.running.Wait()
 	e.sched.close()
 	e.pool.Close()
-	return errors.Join(e.adapters.close(), e.file.Close())
+	return errors.Join(e.adapters.close(), e.release(), e.file.Close())
 }
 
 // enter counts a use of the engine; the function returned ends it.

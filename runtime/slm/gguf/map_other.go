@@ -9,3 +9,6 @@ func mapFile(path string) ([]byte, func() error, error) {
 	b, err := os.ReadFile(path)
 	return b, func() error { return nil }, err
 }
+
+// Drop does nothing where there is no memory map.
+func (f *File) Drop([]byte) {}

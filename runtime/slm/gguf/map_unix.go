@@ -5,6 +5,7 @@ package gguf
 import (
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,4 +32,17 @@ func mapFile(path string) ([]byte, func() error, error) {
 		return nil, nil, fmt.Errorf("map %s: %w", path, err)
 	}
 	return b, func() error { return unix.Munmap(b) }, nil
+}
+
+// Drop tells the system that a part of the file's bytes is not needed in memory for now. They can still be read.
+func (f *File) Drop(part []byte) {
+	page := uintptr(os.Getpagesize())
+	all, first := uintptr(unsafe.Pointer(unsafe.SliceData(f.bytes))), uintptr(unsafe.Pointer(unsafe.SliceData(part)))
+	if first < all || first+uintptr(len(part)) > all+uintptr(len(f.bytes)) {
+		return // no part of this file: memory that is not mapped would be lost
+	}
+	from, to := (first-all+page-1)&^(page-1), (first-all+uintptr(len(part)))&^(page-1)
+	if from < to {
+		_ = unix.Madvise(f.bytes[from:to], unix.MADV_DONTNEED) // only advice
+	}
 }

@@ -4,11 +4,12 @@ import "math"
 
 // activation is one row of activations in the form that a weight type is multiplied with.
 type activation struct {
-	f32   []float32 // F32 weights; F16 and BF16 after rounding
-	q     []int8    // blocks of 32 (Q8_0) or 256 (Q8_K)
-	scale []float32 // one a block
-	sums  []int16   // Q8_K: sums of 16
-	total []float32 // Q8_1: a block's scale times the sum of its elements
+	f32    []float32 // F32 weights; F16 and BF16 after rounding
+	q      []int8    // blocks of 32 (Q8_0) or 256 (Q8_K)
+	scale  []float32 // one a block
+	sums   []int16   // Q8_K: sums of 16
+	totals []int32   // Q8_0, for panels: sums of 32
+	total  []float32 // Q8_1: a block's scale times the sum of its elements
 }
 
 // partner is the form of the activations for a weight type.
@@ -63,6 +64,10 @@ func (a *activation) set(form partner, x []float32) {
 		}
 	case asQ8_0:
 		a.quantizeQ8_0(x)
+		if active.panels {
+			a.totals = grow(a.totals, len(a.scale))
+			active.totals(a)
+		}
 	case asQ8_1:
 		a.quantizeQ8_1(x)
 	case asQ8_K:

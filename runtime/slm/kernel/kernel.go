@@ -89,6 +89,8 @@ type Matrix struct {
 	Type       Type
 	Rows, Cols int
 	Data       []byte
+
+	panels *panels // nil: it stays as it is
 }
 
 // Row returns one row.

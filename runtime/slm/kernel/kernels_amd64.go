@@ -59,6 +59,81 @@ func quantizeQ8_0AVX2(x *float32, q *int8, scale *float32, blocks int)
 //go:noescape
 func quantizeQ8_KAVX2(x *float32, q *int8, scale *float32, sums *int16, blocks int)
 
+// panelQ8_0AVX2 multiplies 16 interleaved rows of Q8_0 blocks.
+//
+//go:noescape
+func panelQ8_0AVX2(w *byte, q *int8, scale *float32, totals *int32, blocks int, dst *float32)
+
+// panelQ4_0AVX2 multiplies 16 interleaved rows of Q4_0 blocks.
+//
+//go:noescape
+func panelQ4_0AVX2(w *byte, q *int8, scale *float32, totals *int32, blocks int, dst *float32)
+
+// panelQ5_0AVX2 multiplies 16 interleaved rows of Q5_0 blocks.
+//
+//go:noescape
+func panelQ5_0AVX2(w *byte, q *int8, scale *float32, totals *int32, blocks int, dst *float32)
+
+// panelQ4_KAVX2 multiplies 16 interleaved rows of Q4_K blocks.
+//
+//go:noescape
+func panelQ4_KAVX2(w *byte, q *int8, scale *float32, sums *int16, blocks int, dst *float32)
+
+// panelQ6_KAVX2 multiplies 16 interleaved rows of Q6_K blocks.
+//
+//go:noescape
+func panelQ6_KAVX2(w *byte, q *int8, scale *float32, sums *int16, blocks int, dst *float32)
+
+// blockTotalsAVX2 adds up the elements of blocks of 32.
+//
+//go:noescape
+func blockTotalsAVX2(q *int8, totals *int32, blocks int)
+
+// unpackQ8_0AVX2 unpacks 16 interleaved rows of Q8_0 blocks.
+//
+//go:noescape
+func unpackQ8_0AVX2(w *byte, to *int16, d *float32, blocks int)
+
+// unpackQ4_0AVX2 unpacks 16 interleaved rows of Q4_0 blocks.
+//
+//go:noescape
+func unpackQ4_0AVX2(w *byte, to *int16, d *float32, blocks int)
+
+// unpackQ5_0AVX2 unpacks 16 interleaved rows of Q5_0 blocks.
+//
+//go:noescape
+func unpackQ5_0AVX2(w *byte, to *int16, d *float32, blocks int)
+
+// unpackQ4_KAVX2 unpacks 16 interleaved rows of Q4_K blocks; the minimums are a slice of their own, 8 columns a block.
+//
+//go:noescape
+func unpackQ4_KAVX2(w *byte, to *int16, d *float32, mins *int16, dmin *float32, blocks int)
+
+// unpackQ6_KAVX2 unpacks 16 interleaved rows of Q6_K blocks.
+//
+//go:noescape
+func unpackQ6_KAVX2(w *byte, to *int16, d *float32, blocks int)
+
+// tile1AVX2 adds the products of an unpacked slice, blocks of fours times 8 columns, with 1 rows of activations. Strides are in bytes.
+//
+//go:noescape
+func tile1AVX2(w *int16, d *float32, a *int16, stride int, scale *float32, scaleStride int, blocks int, fours int, dst *float32, dstStride int)
+
+// tile2AVX2 adds the products of an unpacked slice, blocks of fours times 8 columns, with 2 rows of activations. Strides are in bytes.
+//
+//go:noescape
+func tile2AVX2(w *int16, d *float32, a *int16, stride int, scale *float32, scaleStride int, blocks int, fours int, dst *float32, dstStride int)
+
+// tile3AVX2 adds the products of an unpacked slice, blocks of fours times 8 columns, with 3 rows of activations. Strides are in bytes.
+//
+//go:noescape
+func tile3AVX2(w *int16, d *float32, a *int16, stride int, scale *float32, scaleStride int, blocks int, fours int, dst *float32, dstStride int)
+
+// widenAVX2 makes words of n bytes, a multiple of 32 above 0.
+//
+//go:noescape
+func widenAVX2(q *int8, to *int16, n int)
+
 // readMemoryAVX2 reads n bytes, a multiple of 256 above 0.
 //
 //go:noescape

@@ -5,7 +5,7 @@ import "fmt"
 // Workspace holds buffers between products. The zero value is ready; it is not safe for concurrent use.
 type Workspace struct {
 	rows  []activation
-	chunk func(int)
+	batch batch
 }
 
 // Product is one matrix and where its product goes.
@@ -30,7 +30,7 @@ func MatMulMany(p *Pool, ws *Workspace, products []Product, x []float32, n int) 
 		panic(fmt.Sprintf("kernel: %d rows of %d in %d values", n, cols, len(x)))
 	}
 	for _, form := range forms(products) {
-		ws.prepare(p, form, x, cols, n)
+		ws.prepare(p, form, products, x, cols, n)
 		ws.multiply(p, form, products, n)
 	}
 }
@@ -51,7 +51,7 @@ func forms(products []Product) []partner {
 }
 
 // prepare brings the rows of x into the form.
-func (ws *Workspace) prepare(p *Pool, form partner, x []float32, cols, n int) {
+func (ws *Workspace) prepare(p *Pool, form partner, products []Product, x []float32, cols, n int) {
 	for len(ws.rows) < n {
 		ws.rows = append(ws.rows, activation{})
 	}
@@ -61,7 +61,30 @@ func (ws *Workspace) prepare(p *Pool, form partner, x []float32, cols, n int) {
 		}
 		return
 	}
-	p.Run(n, func(i int) { ws.rows[i].set(form, x[i*cols:(i+1)*cols]) })
+	together, blocks := false, 0
+	for i := range products {
+		if w := products[i].W; w.inPanels() && w.Type.partner() == form {
+			together, blocks = true, cols/w.Type.BlockSize()
+		}
+	}
+	b := &ws.batch
+	if together {
+		b.q, b.scale, b.sums = grow(b.q, n*cols), grow(b.scale, n*blocks), grow(b.sums, n*cols/32)
+	}
+	p.Run(n, func(i int) {
+		a := &ws.rows[i]
+		a.set(form, x[i*cols:(i+1)*cols])
+		if !together {
+			return
+		}
+		active.widen(b.q[i*cols:(i+1)*cols], a.q)
+		copy(b.scale[i*blocks:(i+1)*blocks], a.scale)
+		if form == asQ8_K {
+			for k := range cols / 32 {
+				b.sums[i*cols/32+k] = a.sums[k*2] + a.sums[k*2+1]
+			}
+		}
+	})
 }
 
 func (ws *Workspace) multiply(p *Pool, form partner, products []Product, n int) {
@@ -80,6 +103,9 @@ func (ws *Workspace) multiply(p *Pool, form partner, products []Product, n int) 
 			panic(fmt.Sprintf("kernel: %d x %d %s does not fit its buffers", w.Rows, w.Cols, w.Type))
 		}
 		rows := max(min(chunkBytes/max(w.Type.RowBytes(w.Cols)*n, 1), (w.Rows+p.Threads()*4-1)/(p.Threads()*4)), 1)
+		if w.inPanels() {
+			rows = (rows + panelRows - 1) / panelRows * panelRows
+		}
 		for r := 0; r < w.Rows; r += rows {
 			parts = append(parts, part{pr, r, min(r+rows, w.Rows)})
 		}
@@ -87,6 +113,10 @@ func (ws *Workspace) multiply(p *Pool, form partner, products []Product, n int) 
 	p.Run(len(parts), func(i int) {
 		pt := parts[i]
 		w := pt.product.W
+		if w.inPanels() {
+			ws.multiplyPanels(pt.product, pt.from/panelRows, (pt.to+panelRows-1)/panelRows, n)
+			return
+		}
 		size := w.Type.RowBytes(w.Cols)
 		for r := pt.from; r < pt.to; r++ {
 			row := w.Data[r*size : (r+1)*size]

@@ -14,9 +14,17 @@ type path struct {
 	product      func(a, b []float32) float32
 	axpy         func(dst []float32, a float32, x []float32)
 	read         func(data []byte) uint64 // all of it, and nothing else
+
+	// Of panels, where there are kernels for them.
+	panels bool
+	totals func(a *activation)                                      // of blocks of 32, into its buffer
+	panel  func(t Type, panel []byte, a *activation, dst []float32) // 16 products
+	unpack func(t Type, panel []byte, s *slice, blocks int)         // blocks of 16 rows
+	tiles  func(t tiles, n int)                                     // with n rows of activations
+	widen  func(dst []int16, q []int8)
 }
 
-var goPath = path{"go", dotGo, quantizeQ8_0Go, quantizeQ8_KGo, productGo, axpyGo, readGo}
+var goPath = path{name: "go", dot: dotGo, quantizeQ8_0: quantizeQ8_0Go, quantizeQ8_K: quantizeQ8_KGo, product: productGo, axpy: axpyGo, read: readGo}
 
 // active is chosen once, before anything runs. LEDGE_KERNEL=go keeps plain Go where there is something faster.
 var active = choose(os.Getenv("LEDGE_KERNEL"), fastest())

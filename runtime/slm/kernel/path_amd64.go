@@ -13,7 +13,8 @@ func fastest() path {
 	return goPath
 }
 
-var avx2Path = path{"avx2", dotAVX2, quantizeQ8_0InAVX2, quantizeQ8_KInAVX2, productInAVX2, axpyInAVX2, readInAVX2}
+var avx2Path = path{name: "avx2", dot: dotAVX2, quantizeQ8_0: quantizeQ8_0InAVX2, quantizeQ8_K: quantizeQ8_KInAVX2, product: productInAVX2, axpy: axpyInAVX2, read: readInAVX2,
+	panels: true, totals: totalsInAVX2, panel: panelInAVX2, unpack: unpackInAVX2, tiles: tilesInAVX2, widen: widenInAVX2}
 
 // dotAVX2 checks what the kernels do not: that the row and the activation hold what the loop will read.
 func dotAVX2(t Type, w []byte, a *activation) float32 {

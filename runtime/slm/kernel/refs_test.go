@@ -138,6 +138,9 @@ func checkFormat(t *testing.T, name string, ty Type) {
 			}
 		}
 	}
+	if interleaverOf(ty) != nil && active.panels {
+		checkPanel(t, ty, weights, a, readFloats(t, refs(t, "quant/"+name+".dot.f32")))
+	}
 	var own activation
 	own.set(ty.partner(), x)
 	for i := range own.q {
@@ -160,6 +163,25 @@ func checkFormat(t *testing.T, name string, ty Type) {
 	for i := range own.sums {
 		if own.sums[i] != a.sums[i] {
 			t.Fatalf("sum %d is %d, ggml has %d", i, own.sums[i], a.sums[i])
+		}
+	}
+}
+
+// checkPanel holds the products of a panel against ggml's.
+func checkPanel(t *testing.T, ty Type, weights []byte, a *activation, want []float32) {
+	pool := NewPool(1)
+	defer pool.Close()
+	m := NewMatrix(ty, len(want), 1024, weights)
+	prepared(t, pool, &m)
+	if ty.partner() == asQ8_0 {
+		a.totals = make([]int32, len(a.scale))
+		active.totals(a)
+	}
+	var got [panelRows]float32
+	active.panel(ty, m.panel(0), a, got[:])
+	for r, want := range want {
+		if diff := math.Abs(float64(got[r])-float64(want)) / math.Abs(float64(want)); !(diff < 1e-6) {
+			t.Errorf("in a panel: the product with row %d is %g, ggml has %g: %.2g apart", r, got[r], want, diff)
 		}
 	}
 }

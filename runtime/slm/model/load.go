@@ -20,6 +20,7 @@ type Model struct {
 	tokenType []float32     // added to each embedding; nil: nothing
 	headIn    linear        // a classifier: its layer with tanh, where there is one
 	headOut   linear
+	weights   []kernel.Matrix // all that are multiplied with
 }
 
 // BytesPerToken is how many bytes of weights the decoding of one token reads.
@@ -120,6 +121,9 @@ func Load(f *gguf.File, vocab, context int) (*Model, error) {
 			return nil, fmt.Errorf("models with experts are not supported (%s)", expert)
 		}
 	}
+	if m.weights = l.made; m.output.weight.Same(&m.embedding) { // tied: else only single rows of it are read
+		m.weights = append(m.weights, m.embedding)
+	}
 	return m, l.err
 }
 
@@ -199,11 +203,22 @@ func (l *loader) frequencies(context int) {
 	c.ropes[0].inverse, c.ropes[1].inverse = inverse, inverse
 }
 
+// Prepare lays the weights out for this machine's kernels, in memory of their own; the file's bytes are dropped from memory
+// part by part. The function returned gives that memory back, and the model must not be used after it.
+func (m *Model) Prepare(p *kernel.Pool, f *gguf.File) (release func() error, err error) {
+	var matrices []*kernel.Matrix
+	for i := range m.weights {
+		matrices = append(matrices, &m.weights[i])
+	}
+	return kernel.Prepare(p, matrices, f.Drop)
+}
+
 // loader fetches tensors; after a fault err is set and it returns nothing more.
 type loader struct {
-	f   *gguf.File
-	c   *Config
-	err error
+	f    *gguf.File
+	c    *Config
+	made []kernel.Matrix // that are multiplied with
+	err  error
 }
 
 func (l *loader) has(name string) bool {
@@ -240,7 +255,7 @@ func (l *loader) matrix(name string, rows, cols int) kernel.Matrix {
 		l.err = fmt.Errorf("the tensor %s has the type %s, which is not supported", name, t.Type)
 		return kernel.Matrix{}
 	}
-	return kernel.Matrix{Type: t.Type, Rows: rows, Cols: cols, Data: t.Data}
+	return kernel.NewMatrix(t.Type, rows, cols, t.Data)
 }
 
 // vector copies a vector of float32: its place in the file need not be aligned.
@@ -288,7 +303,8 @@ func (l *loader) parts(name string, cols int, rows ...int) []linear {
 		out[i] = linear{name: name + ".weight", from: from, scale: scale, weight: whole}
 		if l.err == nil {
 			size := whole.Type.RowBytes(cols)
-			out[i].weight.Rows, out[i].weight.Data = n, whole.Data[from*size:(from+n)*size]
+			out[i].weight = kernel.NewMatrix(whole.Type, n, cols, whole.Data[from*size:(from+n)*size])
+			l.made = append(l.made, out[i].weight)
 			if bias != nil {
 				out[i].bias = bias[from : from+n]
 			}

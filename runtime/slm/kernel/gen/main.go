@@ -25,6 +25,21 @@ func main() {
 	axpy()
 	quantizeQ8_0()
 	quantizeQ8_K()
+	panelQ8_0()
+	panelQ4_0()
+	panelQ5_0()
+	panelQ4_K()
+	panelQ6_K()
+	blockTotals()
+	unpackQ8_0()
+	unpackQ4_0()
+	unpackQ5_0()
+	unpackQ4_K()
+	unpackQ6_K()
+	for rows := 1; rows <= 3; rows++ {
+		tile(rows)
+	}
+	widen()
 	readMemory()
 	Generate()
 }

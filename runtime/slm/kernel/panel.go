@@ -1,0 +1,337 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync"
+)
+
+// A panel is 16 rows of a matrix with their blocks interleaved, in as many bytes as the rows have. Of the bytes that a
+// block starts with, four of each row lie together, the rows one after the other, so that a vector register holds the
+// same four elements of eight rows:
+//
+//	Q4_0  block of 32:  row 0 [q0..q3] row 1 [q0..q3] ... row 15 | [q4..q7] x 16 | ... | 16 half floats
+//	Q8_0  the same with eight times four bytes
+//	Q5_0  as Q4_0; before the factors row 0 [4 bytes] ... row 15: bit g of byte i is the fifth bit of element 4*g+i
+//	Q4_K  block of 256: 16 factors | 16 factors of the minimums | 12 x 16 bytes of scales | 32 x 16 x 4 bytes
+//	Q6_K  block of 256: 16 factors | 16 x 16 scales | 32 x 16 x 4 bytes of low bits | 16 x 16 x 4 bytes of high bits
+//
+// Bytes that are unpacked to words lie in panelOrder, which is what unpacking within halves of a register undoes.
+//
+// A product with a panel needs no sums across a register and reads memory in one stream: it runs at the speed of memory
+// where row after row does not.
+const panelRows = 16
+
+var panelOrder = [panelRows]int{0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15}
+
+// panels are a matrix's rows in panels; copies of a matrix share them. The last panel is filled up with rows of zeros.
+type panels struct{ data []byte }
+
+// NewMatrix returns a matrix that [Prepare] can lay out anew.
+func NewMatrix(t Type, rows, cols int, data []byte) Matrix {
+	return Matrix{Type: t, Rows: rows, Cols: cols, Data: data, panels: &panels{}}
+}
+
+func (m *Matrix) inPanels() bool { return m.panels != nil && m.panels.data != nil }
+
+func (m *Matrix) panelBytes() int { return panelRows * m.Type.RowBytes(m.Cols) }
+
+func (m *Matrix) panelCount() int { return (m.Rows + panelRows - 1) / panelRows }
+
+func (m *Matrix) panel(i int) []byte {
+	n := m.panelBytes()
+	return m.panels.data[i*n : (i+1)*n]
+}
+
+// Same says whether two matrices are copies of each other, as tied ones are.
+func (m *Matrix) Same(o *Matrix) bool { return m.panels != nil && m.panels == o.panels }
+
+// interleaver lays 16 rows out as a panel.
+type interleaver func(dst []byte, rows *[panelRows][]byte)
+
+func interleaverOf(t Type) interleaver {
+	switch t {
+	case Q8_0:
+		return interleaveQ8_0
+	case Q4_0:
+		return interleaveQ4_0
+	case Q5_0:
+		return interleaveQ5_0
+	case Q4_K:
+		return interleaveQ4_K
+	case Q6_K:
+		return interleaveQ6_K
+	}
+	return nil
+}
+
+// prepareBytes is how much of a matrix one worker lays out at a time.
+const prepareBytes = 1 << 20
+
+// Prepare lays the matrices that the machine has kernels for out in panels, in memory of its own, and returns a function
+// that gives that memory back; products with the matrices must not follow. After a part is laid out drop is called with
+// where it came from, which is then read no more: the rows need not stay in memory twice. Matrices that are equal or
+// that are no result of [NewMatrix] are left as they are.
+func Prepare(p *Pool, matrices []*Matrix, drop func([]byte)) (release func() error, err error) {
+	type part struct {
+		m        *Matrix
+		from, to int // panels
+	}
+	var parts []part
+	total := 0
+	at := map[*panels]int{}
+	for _, m := range matrices {
+		if !active.panels || m.panels == nil || m.inPanels() || interleaverOf(m.Type) == nil || m.Rows == 0 {
+			continue
+		}
+		if _, seen := at[m.panels]; seen {
+			continue
+		}
+		at[m.panels] = total
+		count, size := m.panelCount(), m.panelBytes()
+		step := max(prepareBytes/size, 1)
+		for i := 0; i < count; i += step {
+			parts = append(parts, part{m, i, min(i+step, count)})
+		}
+		total += count * size
+	}
+	if total == 0 {
+		return func() error { return nil }, nil
+	}
+	memory, release, err := mapMemory(total)
+	if err != nil {
+		return nil, errors.Join(errors.New("kernel: no memory for the weights"), err)
+	}
+	for _, pt := range parts {
+		first := at[pt.m.panels]
+		pt.m.panels.data = memory[first : first+pt.m.panelCount()*pt.m.panelBytes()]
+	}
+	p.Run(len(parts), func(i int) {
+		pt := parts[i]
+		pt.m.fill(pt.from, pt.to)
+		if drop != nil {
+			size := pt.m.Type.RowBytes(pt.m.Cols) * panelRows
+			drop(pt.m.Data[pt.from*size : min(pt.to*size, len(pt.m.Data))])
+		}
+	})
+	return release, nil
+}
+
+// fill lays out panels from the matrix's rows.
+func (m *Matrix) fill(from, to int) {
+	interleave, zeros := interleaverOf(m.Type), []byte(nil)
+	var rows [panelRows][]byte
+	for i := from; i < to; i++ {
+		for r := range rows {
+			if at := i*panelRows + r; at < m.Rows {
+				rows[r] = m.Row(at)
+				continue
+			}
+			if zeros == nil {
+				zeros = make([]byte, m.Type.RowBytes(m.Cols))
+			}
+			rows[r] = zeros
+		}
+		interleave(m.panel(i), &rows)
+	}
+}
+
+// fours moves n times four bytes of row r to where they lie in a panel.
+func fours(dst, src []byte, r, n int) {
+	dst, src = dst[r*4:(n-1)*64+r*4+4], src[:n*4]
+	for len(src) >= 8 && len(dst) >= 68 {
+		v := binary.LittleEndian.Uint64(src)
+		binary.LittleEndian.PutUint32(dst, uint32(v))
+		binary.LittleEndian.PutUint32(dst[64:], uint32(v>>32))
+		src = src[8:]
+		if len(dst) < 128 {
+			return
+		}
+		dst = dst[128:]
+	}
+	if len(src) >= 4 {
+		copy(dst[:4], src)
+	}
+}
+
+func interleaveQ8_0(dst []byte, rows *[panelRows][]byte) {
+	for b := 0; b*544 < len(dst); b++ {
+		out := dst[b*544 : b*544+544]
+		for r, row := range rows {
+			block := row[b*34 : b*34+34]
+			fours(out, block[2:], r, 8)
+			out[512+r*2], out[513+r*2] = block[0], block[1]
+		}
+	}
+}
+
+func interleaveQ4_0(dst []byte, rows *[panelRows][]byte) {
+	for b := 0; b*288 < len(dst); b++ {
+		out := dst[b*288 : b*288+288]
+		for r, row := range rows {
+			block := row[b*18 : b*18+18]
+			fours(out, block[2:], r, 4)
+			out[256+r*2], out[257+r*2] = block[0], block[1]
+		}
+	}
+}
+
+func interleaveQ5_0(dst []byte, rows *[panelRows][]byte) {
+	for b := 0; b*352 < len(dst); b++ {
+		out := dst[b*352 : b*352+352]
+		for r, row := range rows {
+			block := row[b*22 : b*22+22]
+			fours(out, block[6:], r, 4)
+			binary.LittleEndian.PutUint32(out[256+r*4:], spreadBits(binary.LittleEndian.Uint32(block[2:])))
+			out[320+r*2], out[321+r*2] = block[0], block[1]
+		}
+	}
+}
+
+// spreadBits moves bit 4*g+i to bit g of byte i: a transposition of 8 x 4 bits.
+func spreadBits(x uint32) uint32 {
+	swap := func(x, mask uint32, shift int) uint32 {
+		t := (x ^ x>>shift) & mask
+		return x ^ t ^ t<<shift
+	}
+	// A bit's index is the digits g2 g1 g0 i1 i0; each step swaps two of them, and the last has i1 i0 g2 g1 g0.
+	x = swap(x, 0x22222222, 1)
+	x = swap(x, 0x0a0a0a0a, 3)
+	x = swap(x, 0x00cc00cc, 6)
+	return swap(x, 0x0000f0f0, 12)
+}
+
+func interleaveQ4_K(dst []byte, rows *[panelRows][]byte) {
+	for b := 0; b*2304 < len(dst); b++ {
+		out := dst[b*2304 : b*2304+2304]
+		for r, row := range rows {
+			block := row[b*144 : b*144+144]
+			copy(out[r*2:r*2+2], block[:2])
+			copy(out[32+r*2:34+r*2], block[2:4])
+			fours(out[256:], block[16:], r, 32)
+		}
+		for at, r := range panelOrder {
+			for j, s := range rows[r][b*144+4 : b*144+16] {
+				out[64+j*16+at] = s
+			}
+		}
+	}
+}
+
+func interleaveQ6_K(dst []byte, rows *[panelRows][]byte) {
+	for b := 0; b*3360 < len(dst); b++ {
+		out := dst[b*3360 : b*3360+3360]
+		for r, row := range rows {
+			block := row[b*210 : b*210+210]
+			copy(out[r*2:r*2+2], block[208:])
+			fours(out[288:], block, r, 32)
+			fours(out[2336:], block[128:], r, 16)
+		}
+		for at, r := range panelOrder {
+			for j, s := range rows[r][b*210+192 : b*210+208] {
+				out[32+j*16+at] = s
+			}
+		}
+	}
+}
+
+// batch is several rows of activations in the form that panels are multiplied with.
+type batch struct {
+	q     []int16   // rows x cols
+	scale []float32 // rows x blocks
+	sums  []int16   // rows x cols/32: sums of 32
+}
+
+// sliceCols is how many columns of a panel are unpacked at a time: 16 KB of words, half of a first-level cache.
+const sliceCols = 512
+
+// slice is a worker's scratch space for an unpacked part of a panel.
+type slice struct {
+	w    [panelRows * sliceCols]int16
+	d    [panelRows * sliceCols / 32]float32
+	mins [panelRows * sliceCols / 32]int16
+	dmin [panelRows * sliceCols / 256]float32
+	out  []float32 // of a panel that is not full
+	low  []float32 // products with the minimums
+}
+
+var slices = sync.Pool{New: func() any { return new(slice) }}
+
+// multiplyPanels multiplies panels from to to-1 with n rows of activations.
+func (ws *Workspace) multiplyPanels(pr *Product, from, to, n int) {
+	w := pr.W
+	if n == 1 {
+		for i := from; i < to; i++ {
+			r := i * panelRows
+			if r+panelRows <= w.Rows {
+				active.panel(w.Type, w.panel(i), &ws.rows[0], pr.Dst[r:r+panelRows])
+				continue
+			}
+			var out [panelRows]float32
+			active.panel(w.Type, w.panel(i), &ws.rows[0], out[:])
+			copy(pr.Dst[r:w.Rows], out[:])
+		}
+		return
+	}
+	s := slices.Get().(*slice)
+	defer slices.Put(s)
+	for i := from; i < to; i++ {
+		r := i * panelRows
+		if r+panelRows <= w.Rows {
+			s.multiply(w, w.panel(i), &ws.batch, n, pr.Dst[r:], w.Rows)
+			continue
+		}
+		s.out = grow(s.out, n*panelRows)
+		s.multiply(w, w.panel(i), &ws.batch, n, s.out, panelRows)
+		for k := range n {
+			copy(pr.Dst[k*w.Rows+r:(k+1)*w.Rows], s.out[k*panelRows:])
+		}
+	}
+}
+
+// multiply computes n x 16 products; those of a row of activations are stride elements after those of the one before.
+func (s *slice) multiply(w *Matrix, panel []byte, b *batch, n int, dst []float32, stride int) {
+	for k := range n {
+		clear(dst[k*stride : k*stride+panelRows])
+	}
+	withMins := w.Type == Q4_K
+	if withMins {
+		s.low = grow(s.low, n*panelRows)
+		clear(s.low)
+	}
+	block := w.Type.BlockSize()
+	blocks := w.Cols / block
+	for col := 0; col < w.Cols; col += sliceCols {
+		count := min(sliceCols, w.Cols-col) / block
+		first := col / block
+		size := w.Type.BlockBytes() * panelRows
+		active.unpack(w.Type, panel[first*size:(first+count)*size], s, count)
+		active.tiles(tiles{w: s.w[:count*block*panelRows], d: s.d[:], a: b.q[col:], aStride: w.Cols, scale: b.scale[first:], scaleStride: blocks,
+			blocks: count, fours: block / 8, dst: dst, dstStride: stride}, n)
+		if withMins {
+			active.tiles(tiles{w: s.mins[:count*8*panelRows], d: s.dmin[:], a: b.sums[col/32:], aStride: w.Cols / 32, scale: b.scale[first:], scaleStride: blocks,
+				blocks: count, fours: 1, dst: s.low, dstStride: panelRows}, n)
+		}
+	}
+	if withMins {
+		for k := range n {
+			out := dst[k*stride : k*stride+panelRows]
+			for i, v := range s.low[k*panelRows : (k+1)*panelRows] {
+				out[i] -= v
+			}
+		}
+	}
+}
+
+// tiles is the product of an unpacked slice with rows of activations, added to dst. Strides are in elements.
+type tiles struct {
+	w             []int16
+	d             []float32
+	a             []int16
+	aStride       int
+	scale         []float32
+	scaleStride   int
+	blocks, fours int // a block has fours * 8 columns
+	dst           []float32
+	dstStride     int
+}
