@@ -23,11 +23,11 @@ import (
 func newPluginCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plugin",
-		Short: "Look into a plugin, or call it in the sandbox",
+		Short: "Start, build, test and look into a plugin, or call it in the sandbox",
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 		Args:  cobra.NoArgs,
 	}
-	c.AddCommand(newPluginInspectCommand(), newPluginCallCommand())
+	c.AddCommand(newPluginNewCommand(), newPluginBuildCommand(), newPluginTestCommand(), newPluginInspectCommand(), newPluginCallCommand())
 	return c
 }
 

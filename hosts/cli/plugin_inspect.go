@@ -26,13 +26,15 @@ type pluginReport struct {
 	Imports  []string       `json:"imports"` // module.name
 	Asks     []string       `json:"asks"`    // capabilities that it imports functions of
 	Memory   uint64         `json:"memory_initial_bytes"`
+	Instance uint64         `json:"memory_instance_bytes"` // of an instance that is ready to be called; 0 when there is none
 	Metering pluginMetering `json:"metering"`
 	Error    *pluginError   `json:"error"` // why it does not load even with every capability granted
 }
 
 type pluginMetering struct {
 	Bytes    int  `json:"bytes"`
-	Checks   int  `json:"checks"`
+	Growth   int  `json:"growth_percent"` // of the module
+	Checks   int  `json:"checks"`         // places where fuel is charged
 	Segments int  `json:"data_segments"`
 	Merged   int  `json:"data_segments_merged"`
 	Restored bool `json:"restored"` // an instance can be brought back to its first state, and need not be thrown away
@@ -75,7 +77,7 @@ func inspectPlugin(ctx context.Context, file string, module []byte) (r *pluginRe
 		r.describe(info)
 	}
 	if m, err := meter.Rewrite(module); err == nil {
-		r.Metering = pluginMetering{len(m.Module), m.Checks, m.SegmentsIn, m.SegmentsOut, m.Restorable}
+		r.Metering = pluginMetering{len(m.Module), 100*len(m.Module)/len(module) - 100, m.Checks, m.SegmentsIn, m.SegmentsOut, m.Restorable}
 	}
 	all := make([]string, 0, len(grants))
 	for g := range grants {
@@ -99,6 +101,12 @@ func inspectPlugin(ctx context.Context, file string, module []byte) (r *pluginRe
 		return nil, err
 	default:
 		r.ABI = p.ABI()
+		if err := p.Warm(ctx, 1); errors.As(err, &e) {
+			r.Error = &pluginError{e.Code, "while it was made ready: " + e.Message}
+		} else if err != nil {
+			return nil, err
+		}
+		r.Instance = p.Stats().MemoryBytes
 	}
 	return r, nil
 }
@@ -127,8 +135,8 @@ func (r *pluginReport) print(w io.Writer) error {
 	if len(r.Asks) > 0 {
 		asks = strings.Join(r.Asks, ", ")
 	}
-	_, err := fmt.Fprintf(w, "digest    %s\nsize      %d bytes, %d metered with %d checks\nabi       %s\nloads     %s\nasks      %s\nmemory    %d bytes at the start\ndata      %d segments, merged into %d\nexports   %s\nimports   %s\n",
-		r.Digest, r.Bytes, r.Metering.Bytes, r.Metering.Checks, r.ABI, loads, asks, r.Memory,
+	_, err := fmt.Fprintf(w, "digest    %s\nsize      %d bytes, %d metered (%+d%%), with %d checks\nabi       %s\nloads     %s\nasks      %s\nmemory    %d bytes at the start, %d when ready\ndata      %d segments, merged into %d\nexports   %s\nimports   %s\n",
+		r.Digest, r.Bytes, r.Metering.Bytes, r.Metering.Growth, r.Metering.Checks, r.ABI, loads, asks, r.Memory, r.Instance,
 		r.Metering.Segments, r.Metering.Merged, strings.Join(r.Exports, ", "), strings.Join(r.Imports, "\n          "))
 	return err
 }

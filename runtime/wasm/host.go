@@ -15,6 +15,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/ledge-run/ledge/runtime/wasm/abi/bulk"
 	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
 	"github.com/ledge-run/ledge/runtime/wasm/abi/wasip1"
 	"github.com/ledge-run/ledge/runtime/wasm/meter"
@@ -214,7 +215,7 @@ func abiOf(info *meter.Info) string {
 	abi := "plain"
 	for _, i := range info.Imports {
 		switch i.Module {
-		case extism.Module, extism.UserModule:
+		case extism.Module, extism.UserModule, bulk.Module:
 			return "extism"
 		case wasip1.Module:
 			abi = "wasip1"

@@ -9,6 +9,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/ledge-run/ledge/runtime/wasm/abi/bulk"
 	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
 	"github.com/ledge-run/ledge/runtime/wasm/abi/wasip1"
 	"github.com/ledge-run/ledge/runtime/wasm/meter"
@@ -16,9 +17,12 @@ import (
 
 // imports are the functions that every guest may import, by module and name.
 var imports = func() map[string]map[string]meter.FuncType {
-	m := map[string]map[string]meter.FuncType{extism.Module: {}, wasip1.Module: {}}
+	m := map[string]map[string]meter.FuncType{extism.Module: {}, bulk.Module: {}, wasip1.Module: {}}
 	for _, f := range extism.Functions() {
 		m[extism.Module][f.Name] = meter.FuncType{Params: f.Params, Results: f.Results}
+	}
+	for _, f := range bulk.Functions() {
+		m[bulk.Module][f.Name] = meter.FuncType{Params: f.Params, Results: f.Results}
 	}
 	for _, f := range wasip1.Functions() {
 		m[wasip1.Module][f.Name] = meter.FuncType{Params: f.Params, Results: f.Results}
@@ -42,6 +46,25 @@ func instantiateImports(ctx context.Context, rt wazero.Runtime) error {
 			g := guestOf(ctx)
 			g.enterHost()
 			if err := f.Call(&g.inst.kernel, s); err != nil {
+				g.stop(f.Name, err)
+			}
+		}), f.Params, f.Results).Export(f.Name)
+	}
+	if _, err := b.Instantiate(ctx); err != nil {
+		return err
+	}
+
+	b = rt.NewHostModuleBuilder(bulk.Module)
+	for _, f := range bulk.Functions() {
+		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, s []uint64) {
+			g := guestOf(ctx)
+			g.enterHost()
+			g.inst.dirtied = g.inst.dirtied || f.Writes
+			var mem bulk.Memory
+			if m := mod.Memory(); m != nil {
+				mem = m
+			}
+			if err := f.Call(&g.inst.kernel, mem, s); err != nil {
 				g.stop(f.Name, err)
 			}
 		}), f.Params, f.Results).Export(f.Name)
@@ -118,8 +141,8 @@ func checkImports(info *meter.Info, functions []HostFunction) *Error {
 		case i.Module == "http_handler":
 			return errorf(CodeUnsupportedABI, "an http-wasm filter (imports %q); this host runs Extism plug-ins", i.Module)
 		case imports[i.Module] == nil && i.Module != extism.UserModule:
-			return errorf(CodeUnknownImport, "imports %q from module %q, which this host does not have; it has %q, %q and %q",
-				i.Name, i.Module, extism.Module, extism.UserModule, wasip1.Module)
+			return errorf(CodeUnknownImport, "imports %q from module %q, which this host does not have; it has %q, %q, %q and %q",
+				i.Name, i.Module, extism.Module, extism.UserModule, bulk.Module, wasip1.Module)
 		case !known:
 			return errorf(CodeUnknownImport, "imports %q.%q, which this host does not have", i.Module, i.Name)
 		case !want.Equal(i.Type):

@@ -2,10 +2,6 @@
 
 package sdk
 
-import (
-	pdk "github.com/extism/go-pdk"
-)
-
 // The handlers return what the export must return: 0, or 1 after the error was set. A panic of the author's function
 // fails the one call with the panic's message.
 
@@ -80,16 +76,16 @@ func HandleCall(f func(*ToolRequest) (ToolResult, error)) int32 {
 func handle(f func(in []byte) ([]byte, error)) (status int32) {
 	defer func() {
 		if p := recover(); p != nil {
-			pdk.SetErrorString("panic: " + panicText(p))
+			setError("panic: " + panicText(p))
 			status = 1
 		}
 	}()
-	out, err := f(pdk.Input())
+	out, err := f(input())
 	if err != nil {
-		pdk.SetErrorString(err.Error())
+		setError(err.Error())
 		return 1
 	}
-	pdk.Output(out)
+	setOutput(out)
 	return 0
 }
 

@@ -56,23 +56,22 @@ func kvDelete(key uint64) uint64
 // KVGet reads a value that this plugin stored for this tenant, and says whether there is one. An empty value cannot
 // be told from none.
 func KVGet(key string) ([]byte, bool) {
-	k := pdk.AllocateString(key)
-	defer k.Free()
-	offset := kvGet(k.Offset())
-	if offset == 0 {
+	k := newBlock([]byte(key))
+	defer k.free()
+	v := block(kvGet(uint64(k)))
+	if v == 0 {
 		return nil, false
 	}
-	v := pdk.FindMemory(offset)
-	defer v.Free()
-	return v.ReadBytes(), true
+	defer v.free()
+	return v.read(), true
 }
 
 // KVSet stores a value for ttlSeconds, 0 for good. It fails with [ErrQuota], [ErrTooLarge] or [ErrKV].
 func KVSet(key string, value []byte, ttlSeconds int) error {
-	k, v := pdk.AllocateString(key), pdk.AllocateBytes(value)
-	defer k.Free()
-	defer v.Free()
-	switch kvSet(k.Offset(), v.Offset(), uint64(max(ttlSeconds, 0))) {
+	k, v := newBlock([]byte(key)), newBlock(value)
+	defer k.free()
+	defer v.free()
+	switch kvSet(uint64(k), uint64(v), uint64(max(ttlSeconds, 0))) {
 	case 0:
 		return nil
 	case 1:
@@ -85,9 +84,9 @@ func KVSet(key string, value []byte, ttlSeconds int) error {
 
 // KVDelete removes a value. To remove what is not there is no error.
 func KVDelete(key string) error {
-	k := pdk.AllocateString(key)
-	defer k.Free()
-	if kvDelete(k.Offset()) != 0 {
+	k := newBlock([]byte(key))
+	defer k.free()
+	if kvDelete(uint64(k)) != 0 {
 		return ErrKV
 	}
 	return nil

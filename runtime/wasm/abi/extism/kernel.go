@@ -106,6 +106,29 @@ func (k *Kernel) reset() {
 	k.outOff, k.outLen, k.errOff, k.errLen = 0, 0, 0, 0
 }
 
+// Input is the call's input, a view.
+func (k *Kernel) Input() []byte { return k.input }
+
+// SetOutput makes a copy of p the output.
+func (k *Kernel) SetOutput(p []byte) error {
+	off, err := k.Write(p)
+	k.outOff, k.outLen = off, uint64(len(p))
+	if err != nil {
+		k.outLen = 0
+	}
+	return err
+}
+
+// SetError makes a copy of p the error message; none takes it back.
+func (k *Kernel) SetError(p []byte) error {
+	off, err := k.Write(p)
+	k.errOff, k.errLen = off, uint64(len(p))
+	if err != nil {
+		k.errLen = 0
+	}
+	return err
+}
+
 // Output is the output that the guest set, a view that the next call overwrites.
 func (k *Kernel) Output() []byte { return k.span(k.outOff, k.outLen) }
 
