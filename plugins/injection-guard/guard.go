@@ -3,7 +3,8 @@
 //
 // The text is folded (fold.go), so that disguises fall away; its words are looked up in a lexicon of several languages
 // (lexicon.go, tokens.go); rules weigh words that stand together (rules.go), markup (markup.go) and what encoded parts
-// decode to (decode.go). Words alone weigh nothing: a question about instructions is not an attack.
+// decode to (decode.go). A linear model over hashed words and pairs (model.go) is a further witness, for turns that no rule
+// knows. Words alone weigh nothing: a question about instructions is not an attack.
 //
 // It judges one text at a time and knows nothing of routes or of what the host does with the verdict. It builds natively
 // and as a guest; only package sdk is imported. Start reading at [Guard.Judge].
@@ -107,6 +108,7 @@ func (a *analysis) run(depth int) {
 	a.indirect()
 	a.markup()
 	a.images()
+	a.model()
 	if depth < 2 {
 		a.decode(depth)
 	}

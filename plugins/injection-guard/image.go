@@ -77,6 +77,9 @@ func (a *analysis) target(i, at int, closing byte) (end int) {
 	end = at
 	query := -1
 	for end < len(t) && t[end] != closing && t[end] != '"' && t[end] != ' ' && t[end] != '\n' && end-i < 2048 {
+		if t[end] == '!' && end+1 < len(t) && t[end+1] == '[' {
+			break // the next image: no byte is read twice
+		}
 		if t[end] == '?' && query < 0 {
 			query = end + 1
 		}

@@ -31,7 +31,7 @@ type Case struct {
 	Text   string  `json:"text"`
 	Class  string  `json:"class,omitempty"` // of a whole text: direct, indirect, benign ...
 	Stage  string  `json:"stage,omitempty"`
-	Labels []Label `json:"labels"`
+	Labels []Label `json:"labels,omitempty"`
 }
 
 type gen struct{ *rand.Rand }
