@@ -28,6 +28,7 @@ type Config struct {
 	Trace        Trace               `yaml:"trace"`
 	Cache        Cache               `yaml:"cache"`
 	KV           KV                  `yaml:"kv"`
+	Documents    Documents           `yaml:"documents"`
 	Sandbox      Sandbox             `yaml:"sandbox"`
 	Plugins      map[string]Plugin   `yaml:"plugins"`
 	Routes       map[string]Route    `yaml:"routes"`
@@ -87,6 +88,31 @@ type Cache struct {
 // KV bounds the plugins' key-value store.
 type KV struct {
 	MaxSize Size `yaml:"max_size"`
+}
+
+// Documents says how files become documents that routes may answer from.
+type Documents struct {
+	Chunker        string   `yaml:"chunker"` // plugin
+	Chunk          Chunk    `yaml:"chunk"`
+	Classification string   `yaml:"classification"` // of documents that name none
+	Watch          []Folder `yaml:"watch"`
+}
+
+// Chunk says how texts are cut, where a file does not say.
+type Chunk struct {
+	Strategy string `yaml:"strategy"` // empty: the chunker's choice
+	Size     int    `yaml:"size"`
+	Overlap  int    `yaml:"overlap"`
+}
+
+// Folder is a folder whose files become documents, and whose documents go with their files.
+type Folder struct {
+	Path           string   `yaml:"path"`
+	Tenant         string   `yaml:"tenant"`         // empty: default
+	Classification string   `yaml:"classification"` // empty: that of Documents
+	Groups         []string `yaml:"groups"`
+	Purposes       []string `yaml:"purposes"`
+	Owner          string   `yaml:"owner"`
 }
 
 // Plugin is one sandboxed module: Builtin names one in the binary, File one on disk. Exactly one is set.
