@@ -15,6 +15,7 @@ import (
 	"github.com/ledge-run/ledge/runtime/extract"
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/ingest"
+	"github.com/ledge-run/ledge/runtime/pipeline"
 	"github.com/ledge-run/ledge/runtime/search"
 	"github.com/ledge-run/ledge/runtime/wasm"
 )
@@ -63,6 +64,16 @@ func (r *Runtime) chunk(ctx context.Context, doc *hook.Document) ([]hook.Chunk, 
 		return nil, err
 	}
 	return list.Chunks, list.Check(doc.Text)
+}
+
+// access is what a caller may read, from who it is.
+func access(who *Identity) search.Access {
+	return search.Access{Tenant: who.Tenant, Subject: who.Subject, Groups: who.Groups, Clearance: who.Clearance, Purpose: who.Purpose}
+}
+
+// retrieve is a route's way of answering from documents.
+func (r *Runtime) retrieve(cfg *config.Retrieve, guards []pipeline.Stage) *pipeline.Retrieve {
+	return &pipeline.Retrieve{From: r.library, Chunks: cfg.Chunks, Budget: cfg.Budget, Floor: cfg.Floor, Mode: cfg.Mode, NoAnswer: cfg.NoAnswer, Guards: guards}
 }
 
 // Library holds the documents that routes answer from.

@@ -302,9 +302,23 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 	for _, list := range []struct {
 		name   string
 		stages []Stage
-	}{{"input", r.Guards.Input}, {"tool", r.Guards.Tool}, {"output", r.Guards.Output}} {
+	}{{"input", r.Guards.Input}, {"retrieval", r.Guards.Retrieval}, {"tool", r.Guards.Tool}, {"output", r.Guards.Output}} {
 		for i := range list.stages {
 			stage(fmt.Sprintf("%s.guards.%s[%d]", path, list.name, i), &list.stages[i], "closed")
+		}
+	}
+	if t := r.Retrieve; t != nil {
+		if t.Chunks < 0 || t.Chunks > search.MaxK {
+			add(path+".retrieve.chunks", "%d is not between 0 and %d", t.Chunks, search.MaxK)
+		}
+		if t.Budget < 0 {
+			add(path+".retrieve.budget", "%d must not be negative", t.Budget)
+		}
+		if t.Floor > 1 {
+			add(path+".retrieve.floor", "%g is above 1", t.Floor)
+		}
+		if !slices.Contains([]string{"", search.Hybrid, search.Keyword, search.Vector}, t.Mode) {
+			add(path+".retrieve.mode", "%q is not one of %s, %s, %s", t.Mode, search.Hybrid, search.Keyword, search.Vector)
 		}
 	}
 	if r.Cache.Plugin != "" {
