@@ -74,6 +74,10 @@ soak: build ## 2,000 requests with random disconnects, then leak checks
 soak-sandbox: plugins ## a million plugin calls and 1,000 reloads under traffic, then compare memory
 	$(GO) test ./runtime -run TestSoak -soak 1000000 -v -timeout 40m
 
+.PHONY: kill-ingest
+kill-ingest: ## kill an ingest of 1,000 documents at 50 random moments, then look for each document
+	LEDGE_KILLS=100 LEDGE_KILL_DOCS=1000 $(GO) test ./runtime/ingest -run SurvivesKills -v -timeout 20m
+
 FUZZTIME ?= 20s
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)
@@ -89,4 +93,4 @@ clean: ## remove what was built; the state in DATA stays
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile

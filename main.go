@@ -5,6 +5,10 @@ import (
 	"os"
 
 	"github.com/ledge-run/ledge/hosts/cli"
+	"github.com/ledge-run/ledge/runtime/extract"
 )
 
-func main() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	extract.Child() // in the process of its own that reads a PDF, this is all
+	os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

@@ -92,6 +92,14 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 			return nil, err
 		}
 	}
+	if cfg.Retrieve != nil {
+		fmt.Fprintf(version, "retrieve %+v\n", *cfg.Retrieve)
+		guards, err := stages(cfg.Guards.Retrieval, hook.ExportGuard)
+		if err != nil {
+			return nil, err
+		}
+		route.Retrieve = r.retrieve(cfg.Retrieve, guards)
+	}
 	for _, t := range cfg.Tools {
 		if _, err := stages([]config.Stage{{Plugin: t}}, manifest.HookTools); err != nil {
 			return nil, err

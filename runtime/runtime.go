@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/config"
+	"github.com/ledge-run/ledge/runtime/ingest"
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
+	"github.com/ledge-run/ledge/runtime/search"
 	"github.com/ledge-run/ledge/runtime/state"
 	"github.com/ledge-run/ledge/runtime/wasm"
 )
@@ -39,6 +41,8 @@ type Runtime struct {
 	locals  localModels
 	remote  map[string]*remoteModel
 	pipe    pipeline.Pipeline
+	library *search.Library
+	ingest  *ingest.Queue
 	started time.Time
 
 	routesMu sync.RWMutex
@@ -82,6 +86,9 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 		Log: o.Logger, Prompts: cfg.Trace.Prompts, Now: time.Now,
 		Trace: func(t *pipeline.Trace) { r.record(t, o.OnTrace) },
 	}
+	if err = r.openDocuments(); err != nil {
+		return nil, err
+	}
 	if err = r.buildRoutes(ctx); err != nil {
 		return nil, err
 	}
@@ -89,6 +96,10 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	r.stop = stop
 	r.tasks.Go(func() { r.rest(background) })
 	r.tasks.Go(func() { r.watch(background) })
+	r.tasks.Go(func() { r.ingest.Run(background) })
+	if len(cfg.Documents.Watch) > 0 {
+		r.tasks.Go(func() { r.watchFolders(background) })
+	}
 	return r, nil
 }
 

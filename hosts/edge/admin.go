@@ -26,6 +26,7 @@ func (s *Server) Admin() http.Handler {
 	route(mux, "POST", "/admin/v1/route", s.explain)
 	route(mux, "POST", "/admin/v1/check", s.check)
 	route(mux, "DELETE", "/admin/v1/cache", s.purge)
+	s.documentRoutes(mux)
 	mux.HandleFunc("/", notFound)
 	return s.recovered(sameSite(mux))
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -99,6 +100,7 @@ type gathered struct {
 	calls    []openai.ToolCall
 	finish   string
 	begun    bool
+	ground   *pipeline.Grounding
 }
 
 // choice returns the state of a choice, making room for it.
@@ -121,7 +123,7 @@ func (a *chatAnswer) collect(e *pipeline.Event) {
 		c.logprobs = append(c.logprobs, e.Logprobs...)
 		c.calls = append(c.calls, e.ToolCalls...)
 		if e.Finish != "" {
-			c.finish = e.Finish
+			c.finish, c.ground = e.Finish, e.Grounding
 		}
 	}
 }
@@ -133,6 +135,12 @@ func (a *chatAnswer) response(logprobs bool) *openai.ChatResponse {
 		choice := openai.Choice{Index: i, FinishReason: c.finish, Message: openai.ResponseMessage{Role: "assistant", ToolCalls: c.calls}}
 		if text := c.text.String(); text != "" || len(c.calls) == 0 {
 			choice.Message.Content = &text
+		}
+		if c.ground != nil {
+			choice.Message.Annotations = annotations(c.ground)
+			if i == 0 {
+				out.Ledge = c.ground
+			}
 		}
 		if logprobs {
 			choice.Logprobs = &openai.Logprobs{Content: emptyNotNull(c.logprobs)}
@@ -186,7 +194,22 @@ func (a *chatAnswer) chunks(e *pipeline.Event, usage bool, send func(any) error)
 	if e.Finish == "" {
 		return nil
 	}
-	return chunk([]openai.ChunkChoice{{Index: e.Choice, FinishReason: &e.Finish}}, nil)
+	if e.Grounding == nil {
+		return chunk([]openai.ChunkChoice{{Index: e.Choice, FinishReason: &e.Finish}}, nil)
+	}
+	return send(&openai.ChatChunk{ID: a.id, Object: "chat.completion.chunk", Created: a.created, Model: a.model, Ledge: e.Grounding,
+		Choices: []openai.ChunkChoice{{Index: e.Choice, FinishReason: &e.Finish, Delta: openai.Delta{Annotations: annotations(e.Grounding)}}}})
+}
+
+// annotations are an answer's citations in OpenAI's form.
+func annotations(g *pipeline.Grounding) []openai.Annotation {
+	out := make([]openai.Annotation, len(g.Citations))
+	for i, c := range g.Citations {
+		title := strings.Join(append([]string{c.Document}, c.Heading...), " > ")
+		out[i] = openai.Annotation{Type: "url_citation", URLCitation: openai.URLCitation{StartIndex: c.From, EndIndex: c.To, Title: title,
+			URL: fmt.Sprintf("ledge:%s?version=%s&start=%d&end=%d", c.ID, c.Version, c.Start, c.End)}}
+	}
+	return out
 }
 
 func emptyNotNull[T any](list []T) []T {

@@ -28,6 +28,7 @@ type Config struct {
 	Trace        Trace               `yaml:"trace"`
 	Cache        Cache               `yaml:"cache"`
 	KV           KV                  `yaml:"kv"`
+	Documents    Documents           `yaml:"documents"`
 	Sandbox      Sandbox             `yaml:"sandbox"`
 	Plugins      map[string]Plugin   `yaml:"plugins"`
 	Routes       map[string]Route    `yaml:"routes"`
@@ -89,6 +90,31 @@ type KV struct {
 	MaxSize Size `yaml:"max_size"`
 }
 
+// Documents says how files become documents that routes may answer from.
+type Documents struct {
+	Chunker        string   `yaml:"chunker"` // plugin
+	Chunk          Chunk    `yaml:"chunk"`
+	Classification string   `yaml:"classification"` // of documents that name none
+	Watch          []Folder `yaml:"watch"`
+}
+
+// Chunk says how texts are cut, where a file does not say.
+type Chunk struct {
+	Strategy string `yaml:"strategy"` // empty: the chunker's choice
+	Size     int    `yaml:"size"`
+	Overlap  int    `yaml:"overlap"`
+}
+
+// Folder is a folder whose files become documents, and whose documents go with their files.
+type Folder struct {
+	Path           string   `yaml:"path"`
+	Tenant         string   `yaml:"tenant"`         // empty: default
+	Classification string   `yaml:"classification"` // empty: that of Documents
+	Groups         []string `yaml:"groups"`
+	Purposes       []string `yaml:"purposes"`
+	Owner          string   `yaml:"owner"`
+}
+
 // Plugin is one sandboxed module: Builtin names one in the binary, File one on disk. Exactly one is set.
 type Plugin struct {
 	Builtin string            `yaml:"builtin"`
@@ -123,19 +149,20 @@ type Sandbox struct {
 
 // Route is a pipeline that clients choose by name.
 type Route struct {
-	Description   string   `yaml:"description"`
-	Models        []string `yaml:"models"`
-	System        string   `yaml:"system"`
-	PromptVersion string   `yaml:"prompt_version"`
-	Router        Stage    `yaml:"router"`
-	Guards        Guards   `yaml:"guards"`
-	Cache         CacheUse `yaml:"cache"`
-	Tools         []string `yaml:"tools"`
-	OfferTools    bool     `yaml:"offer_tools"` // offer them to the model even when the client offers none
-	Window        int      `yaml:"window"`
-	Refill        bool     `yaml:"refill"`        // put what guards replaced by tokens back into the answer
-	ContextShift  bool     `yaml:"context_shift"` // go on when the context is full, with the older half of it forgotten
-	Priority      int      `yaml:"priority"`      // of its requests while models on this device have more than they can do; 0 is normal
+	Description   string    `yaml:"description"`
+	Models        []string  `yaml:"models"`
+	System        string    `yaml:"system"`
+	PromptVersion string    `yaml:"prompt_version"`
+	Router        Stage     `yaml:"router"`
+	Guards        Guards    `yaml:"guards"`
+	Retrieve      *Retrieve `yaml:"retrieve"` // nil: the route answers without documents
+	Cache         CacheUse  `yaml:"cache"`
+	Tools         []string  `yaml:"tools"`
+	OfferTools    bool      `yaml:"offer_tools"` // offer them to the model even when the client offers none
+	Window        int       `yaml:"window"`
+	Refill        bool      `yaml:"refill"`        // put what guards replaced by tokens back into the answer
+	ContextShift  bool      `yaml:"context_shift"` // go on when the context is full, with the older half of it forgotten
+	Priority      int       `yaml:"priority"`      // of its requests while models on this device have more than they can do; 0 is normal
 }
 
 // Stage names the plugin of a stage and what its failure means.
@@ -152,11 +179,21 @@ func (s Stage) Shadow() bool { return s.Mode == "shadow" }
 // Open says that the request goes on when the plugin fails.
 func (s Stage) Open() bool { return s.OnError == "open" }
 
+// Retrieve makes a route answer from documents, with citations.
+type Retrieve struct {
+	Chunks   int     `yaml:"chunks"`    // 0: 5
+	Budget   int     `yaml:"budget"`    // tokens of the passages; 0: 1500
+	Floor    float64 `yaml:"floor"`     // 0: 0.25
+	Mode     string  `yaml:"mode"`      // empty: hybrid
+	NoAnswer string  `yaml:"no_answer"` // empty: "The documents do not say."
+}
+
 // Guards lists the guards of each stage in the order they run.
 type Guards struct {
-	Input  []Stage `yaml:"input"`
-	Tool   []Stage `yaml:"tool"`
-	Output []Stage `yaml:"output"`
+	Input     []Stage `yaml:"input"`
+	Retrieval []Stage `yaml:"retrieval"`
+	Tool      []Stage `yaml:"tool"`
+	Output    []Stage `yaml:"output"`
 }
 
 // CacheUse names the plugin that plans the use of the cache. Without one the route has no cache. A plan that fails

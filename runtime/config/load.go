@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/ledge-run/ledge/policies"
+	"github.com/ledge-run/ledge/runtime/search"
 )
 
 // maxFile bounds a configuration file, in bytes.
@@ -134,6 +136,26 @@ func (c *Config) validate(src []byte) error {
 	notNegative("limits.queue", c.Limits.Queue)
 	notNegative("limits.tool_rounds", c.Limits.ToolRounds)
 	c.validateModels(add, notNegative)
+	oneOf("documents.classification", c.Documents.Classification, search.Classifications()...)
+	positive("documents.chunk.size", c.Documents.Chunk.Size)
+	if o := c.Documents.Chunk.Overlap; o < 0 || o >= c.Documents.Chunk.Size {
+		add("documents.chunk.overlap", "%d is not between 0 and size less one", o)
+	}
+	for i := range c.Documents.Watch {
+		f := &c.Documents.Watch[i]
+		path := fmt.Sprintf("documents.watch[%d]", i)
+		if f.Path == "" {
+			add(path, "path is missing")
+		}
+		f.Path = filepath.Clean(f.Path)
+		if f.Tenant == "" {
+			f.Tenant = "default"
+		}
+		if f.Classification == "" {
+			f.Classification = c.Documents.Classification
+		}
+		oneOf(path+".classification", f.Classification, search.Classifications()...)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Plugins)) {
 		p := c.Plugins[name]
 		if (p.Builtin == "") == (p.File == "") {
@@ -280,9 +302,23 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 	for _, list := range []struct {
 		name   string
 		stages []Stage
-	}{{"input", r.Guards.Input}, {"tool", r.Guards.Tool}, {"output", r.Guards.Output}} {
+	}{{"input", r.Guards.Input}, {"retrieval", r.Guards.Retrieval}, {"tool", r.Guards.Tool}, {"output", r.Guards.Output}} {
 		for i := range list.stages {
 			stage(fmt.Sprintf("%s.guards.%s[%d]", path, list.name, i), &list.stages[i], "closed")
+		}
+	}
+	if t := r.Retrieve; t != nil {
+		if t.Chunks < 0 || t.Chunks > search.MaxK {
+			add(path+".retrieve.chunks", "%d is not between 0 and %d", t.Chunks, search.MaxK)
+		}
+		if t.Budget < 0 {
+			add(path+".retrieve.budget", "%d must not be negative", t.Budget)
+		}
+		if t.Floor > 1 {
+			add(path+".retrieve.floor", "%g is above 1", t.Floor)
+		}
+		if !slices.Contains([]string{"", search.Hybrid, search.Keyword, search.Vector}, t.Mode) {
+			add(path+".retrieve.mode", "%q is not one of %s, %s, %s", t.Mode, search.Hybrid, search.Keyword, search.Vector)
 		}
 	}
 	if r.Cache.Plugin != "" {

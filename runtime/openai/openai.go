@@ -211,6 +211,21 @@ type ChatResponse struct {
 	Choices           []Choice `json:"choices"`
 	Usage             Usage    `json:"usage"`
 	SystemFingerprint string   `json:"system_fingerprint,omitempty"`
+	Ledge             any      `json:"ledge,omitempty"` // what Ledge adds to the answer
+}
+
+// Annotation is a citation of a document, in the form that OpenAI gives citations of pages.
+type Annotation struct {
+	Type        string      `json:"type"` // url_citation
+	URLCitation URLCitation `json:"url_citation"`
+}
+
+// URLCitation is where an answer cites what. Indexes are code points of the answer.
+type URLCitation struct {
+	StartIndex int    `json:"start_index"`
+	EndIndex   int    `json:"end_index"`
+	URL        string `json:"url"`
+	Title      string `json:"title"`
 }
 
 // Choice is one answer.
@@ -227,6 +242,8 @@ type ResponseMessage struct {
 	Content   *string    `json:"content"`
 	Refusal   *string    `json:"refusal"`
 	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
+
+	Annotations []Annotation `json:"annotations,omitempty"`
 }
 
 // Logprobs holds one entry a token.
@@ -259,6 +276,7 @@ type ChatChunk struct {
 	Choices           []ChunkChoice `json:"choices"`
 	Usage             *Usage        `json:"usage,omitempty"`
 	SystemFingerprint string        `json:"system_fingerprint,omitempty"`
+	Ledge             any           `json:"ledge,omitempty"` // what Ledge adds to the answer
 }
 
 // ChunkChoice is the part of one choice that a chunk brings.
@@ -275,6 +293,8 @@ type Delta struct {
 	Content   *string    `json:"content,omitempty"`
 	Refusal   *string    `json:"refusal,omitempty"`
 	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
+
+	Annotations []Annotation `json:"annotations,omitempty"`
 }
 
 // ModelList is the answer of GET /v1/models.

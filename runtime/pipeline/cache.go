@@ -40,13 +40,14 @@ type cachedChoice struct {
 	Finish    string                `json:"finish"`
 	Logprobs  []openai.TokenLogprob `json:"logprobs,omitempty"`
 	ToolCalls []openai.ToolCall     `json:"tool_calls,omitempty"`
+	Grounding *Grounding            `json:"grounding,omitempty"`
 }
 
 // planCache asks the cache plugin what may be reused. When it fails the request goes on without the cache.
-func (x *exchange) planCache() {
+func (x *exchange) planCache() error {
 	s := x.route.CachePlan
 	if s == nil || x.Cache == nil {
-		return
+		return nil
 	}
 	entry := x.trace.add(Entry{Stage: "cache", Plugin: s.Plugin.Name(), Digest: s.Plugin.Digest(), Verdict: cacheBypass})
 	req := &hook.CacheRequest{RequestID: x.req.ID, Tenant: x.req.Tenant, Route: x.route.Name, Model: x.model.Info().ID,
@@ -69,14 +70,23 @@ func (x *exchange) planCache() {
 	}
 	if err != nil {
 		entry.fail(&Stage{Open: true}, err)
-		return
+		return nil
 	}
 	entry.Reason = clip(plan.Reason, maxReason)
 	if !plan.Lookup && !plan.Admit {
-		return
+		return nil
+	}
+	if r := x.route.Retrieve; r != nil {
+		// An answer from documents is for those who may read the same, and for as long as nothing about them changed.
+		version, err := r.From.Version(x.req.Tenant)
+		if err != nil {
+			return retrievalFailed(err)
+		}
+		plan.KeyParts = append(plan.KeyParts, "documents", x.req.Access.Scope(), version)
 	}
 	x.cache = cachePlan{lookup: plan.Lookup, admit: plan.Admit, key: x.cacheKey(plan.KeyParts), ttl: x.cacheTTL(plan.TTLSeconds)}
 	x.trace.Cache, entry.Verdict = cacheMiss, cacheMiss
+	return nil
 }
 
 func (x *exchange) cacheTTL(seconds int) time.Duration {
@@ -186,7 +196,7 @@ func (x *exchange) replay() (bool, error) {
 				return true, err
 			}
 		}
-		if err := x.emit(Event{Choice: i, ToolCalls: c.ToolCalls, Finish: c.Finish}); err != nil {
+		if err := x.emit(Event{Choice: i, ToolCalls: c.ToolCalls, Finish: c.Finish, Grounding: c.Grounding}); err != nil {
 			return true, err
 		}
 	}
@@ -203,9 +213,18 @@ func (x *exchange) store(answer *cachedAnswer) {
 			return
 		}
 	}
+	ttl := x.cache.ttl
+	for _, s := range x.sources { // an answer lives no longer than what it was made from
+		if !s.expires.IsZero() {
+			ttl = min(ttl, s.expires.Sub(x.Now()))
+		}
+	}
+	if ttl <= 0 {
+		return
+	}
 	doc, err := json.Marshal(answer)
 	if err == nil {
-		err = x.Cache.Put(x.ctx, x.req.Tenant, x.cache.key, doc, x.cache.ttl)
+		err = x.Cache.Put(x.ctx, x.req.Tenant, x.cache.key, doc, ttl)
 	}
 	if err != nil {
 		x.Log.Warn("the answer was not cached", "request", x.req.ID, "error", err)

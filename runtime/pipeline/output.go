@@ -366,5 +366,6 @@ func (o *output) finish(outcome Outcome) (cachedChoice, error) {
 	if o.x.trace.Text != nil {
 		o.x.trace.Text.Answers = append(o.x.trace.Text.Answers, o.kept.Text)
 	}
-	return o.kept, o.x.emit(Event{Choice: o.choice, ToolCalls: outcome.ToolCalls, Finish: outcome.FinishReason})
+	o.kept.Grounding = o.x.ground(o.kept.Text)
+	return o.kept, o.x.emit(Event{Choice: o.choice, ToolCalls: outcome.ToolCalls, Finish: outcome.FinishReason, Grounding: o.kept.Grounding})
 }

@@ -1,5 +1,5 @@
-// Package pipeline passes a request through its stages: guard(input), route, cache, model with tools, guard(output),
-// cache store. Plugins judge; this package enforces what they say, survives what they do wrong, and writes one entry of
+// Package pipeline passes a request through its stages: guard(input), route, cache, retrieve, guard(retrieval), model
+// with tools, guard(output), cache store. Plugins judge; this package enforces what they say, survives what they do wrong, and writes one entry of
 // the decision trace for each stage.
 //
 // It does not know where plugins, models and stores come from, nor HTTP. Start reading at [Pipeline.Run].
@@ -13,6 +13,7 @@ import (
 
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/openai"
+	"github.com/ledge-run/ledge/runtime/search"
 	"github.com/ledge-run/ledge/runtime/wasm"
 )
 
@@ -123,9 +124,10 @@ type Route struct {
 	CacheTTL     time.Duration
 	Tools        []HostTool
 	Undescribed  []Undescribed
-	Refill       bool // put what guards replaced by tokens back into the answer
-	AlwaysOffer  bool // offer Tools to the model even when the client offers none
-	Window       int  // bytes of a stream held back, at most
+	Retrieve     *Retrieve // nil: the route answers without documents
+	Refill       bool      // put what guards replaced by tokens back into the answer
+	AlwaysOffer  bool      // offer Tools to the model even when the client offers none
+	Window       int       // bytes of a stream held back, at most
 }
 
 // HostTool is a tool that is run here.
@@ -145,6 +147,7 @@ type Undescribed struct {
 type Request struct {
 	ID       string
 	Tenant   string
+	Access   search.Access // what the caller may read
 	Endpoint string
 	Model    Model // set when the client named a model instead of a route
 	Stream   bool
@@ -166,6 +169,7 @@ type Event struct {
 	Logprobs  []openai.TokenLogprob
 	ToolCalls []openai.ToolCall
 	Finish    string
+	Grounding *Grounding // with Finish, of an answer from documents
 	Usage     *openai.Usage
 }
 
@@ -211,6 +215,7 @@ type exchange struct {
 	vault    map[string]string // what tokens stand for, by token
 	injected bool              // data of this request tried to command: no tools for the rest of it
 	usage    openai.Usage
+	sources  []Source // passages that the answer is made from
 }
 
 // Run passes the request through the route. Events go to emit in order, from this goroutine; an error of emit ends the
@@ -230,8 +235,13 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 		return err
 	}
 	x.noteUndescribed()
-	x.planCache()
+	if err := x.planCache(); err != nil {
+		return err
+	}
 	if hit, err := x.replay(); hit || err != nil {
+		return err
+	}
+	if done, err := x.retrieve(); done || err != nil {
 		return err
 	}
 	if err := x.emit(Event{Start: &Start{Route: route.Name, Model: x.model.Info().ID, Cache: x.trace.Cache}}); err != nil {
@@ -257,7 +267,7 @@ func (x *exchange) answer() (*cachedAnswer, error) {
 			if len(x.req.Prompts) > 0 {
 				prompt.Text, prompt.Tokens = x.req.Prompts[i].Text, x.req.Prompts[i].Tokens
 			} else {
-				prompt.Messages = x.messages()
+				prompt.Messages = x.withSources(x.messages())
 			}
 			prompt.MaxTokens = x.budget()
 			if prompt.Seed != nil && j > 0 {

@@ -45,13 +45,14 @@ type TraceText struct {
 
 // Entry is what one stage decided.
 type Entry struct {
-	Stage      string      `json:"stage"` // guard.input, guard.tool, guard.output, route, cache, model, tool
+	Stage      string      `json:"stage"` // guard.input, guard.retrieval, guard.tool, guard.output, route, cache, retrieve, model, tool, citations
 	Plugin     string      `json:"plugin,omitempty"`
 	Digest     string      `json:"digest,omitempty"`
 	Verdict    string      `json:"verdict"`
 	Reason     string      `json:"reason,omitempty"`
 	Constraint string      `json:"constraint,omitempty"` // of a model: what the answer was held to
 	Spans      []EntrySpan `json:"spans,omitempty"`
+	Chunks     []string    `json:"chunks,omitempty"` // of retrieve: ids of what the model was shown
 	Calls      int         `json:"calls,omitempty"`
 	DurationUS int64       `json:"duration_us"`
 	Fuel       uint64      `json:"fuel,omitempty"`

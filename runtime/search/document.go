@@ -12,6 +12,7 @@ type Document struct {
 	Name   string `json:"name"`   // unique within the tenant, such as a path
 	Digest string `json:"digest"` // of content and settings: an equal one is not indexed again
 	Owner  string `json:"owner,omitempty"`
+	Origin string `json:"origin,omitempty"` // the watched folder it came from
 	Rule
 	MediaType string    `json:"media_type,omitempty"`
 	Modified  time.Time `json:"modified,omitzero"` // how fresh the content is

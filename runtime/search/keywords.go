@@ -255,3 +255,34 @@ func popcount(mask []uint64) (n int) {
 	}
 	return n
 }
+
+// Covers is the share of the distinct words of a statement that a text has, common words left out; 1 for a statement
+// without any. A number that the text does not have halves it.
+func Covers(text, statement string) float64 {
+	has := map[termID]bool{}
+	terms.Scan(text, func(t *terms.Term) bool {
+		has[idOf(t.Stem)] = true
+		return true
+	})
+	seen := map[termID]bool{}
+	var found, all float64
+	share := 1.0
+	terms.Scan(statement, func(t *terms.Term) bool {
+		id := idOf(t.Stem)
+		if t.Common || seen[id] {
+			return true
+		}
+		seen[id] = true
+		if has[id] {
+			found++
+		} else if t.Word[0] >= '0' && t.Word[0] <= '9' {
+			share = 0.5
+		}
+		all++
+		return true
+	})
+	if all == 0 {
+		return 1
+	}
+	return share * found / all
+}

@@ -62,6 +62,8 @@ type Hit struct {
 	Coverage float64  `json:"coverage"` // share of the query's words, weighted by rarity
 	Cosine   float64  `json:"cosine"`
 	Text     string   `json:"text"`
+
+	Expires time.Time `json:"-"` // from then on nobody may read it; zero: never
 }
 
 // Result is what a search found, best first.
@@ -365,6 +367,9 @@ func (l *Library) hits(tenant string, x *index, list []candidate) ([]Hit, error)
 		}
 		out[i] = Hit{Document: d.name, ID: d.id, Version: d.version, Chunk: fmt.Sprintf("%s-%d", d.id, number), Number: number,
 			Start: int(s.start), End: int(s.end), Score: c.score, Coverage: c.coverage, Cosine: c.cosine, Text: text}
+		if d.expires != 0 {
+			out[i].Expires = time.Unix(0, d.expires)
+		}
 		names[i] = partName(recordVector, d.id, d.version, number)
 	}
 	err := l.o.Store.GetMany(tenant, names, func(i int, b []byte) (err error) {

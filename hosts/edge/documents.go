@@ -1,0 +1,231 @@
+package edge
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/ledge-run/ledge/runtime/ingest"
+	"github.com/ledge-run/ledge/runtime/openai"
+	"github.com/ledge-run/ledge/runtime/search"
+)
+
+// maxDocumentBody bounds a submission of documents, in bytes: files travel in base64.
+const maxDocumentBody = 128 << 20
+
+// documentRoutes registers what manages documents.
+func (s *Server) documentRoutes(mux *http.ServeMux) {
+	const base = "/admin/v1/documents"
+	methods(mux, base, map[string]http.HandlerFunc{"GET": s.listDocuments, "POST": s.addDocuments})
+	route(mux, "POST", base+"/search", s.searchDocuments)
+	route(mux, "GET", base+"/jobs", s.listJobs)
+	route(mux, "GET", base+"/jobs/{job}", s.job)
+	methods(mux, base+"/{id...}", map[string]http.HandlerFunc{"GET": s.document, "DELETE": s.removeDocument, "PATCH": s.changeDocument})
+}
+
+// methods registers several methods of one path, and an OpenAI-shaped error for the others.
+func methods(mux *http.ServeMux, path string, handlers map[string]http.HandlerFunc) {
+	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		if h := handlers[r.Method]; h != nil {
+			h(w, r)
+			return
+		}
+		writeError(w, &openai.Error{Status: http.StatusMethodNotAllowed, Type: openai.TypeInvalidRequest, Code: "method_not_allowed",
+			Message: r.Method + " is not supported here"})
+	})
+}
+
+// NewDocument is a file in a submission. Exactly one of Text and Data is given.
+type NewDocument struct {
+	Name           string     `json:"name"`
+	MediaType      string     `json:"media_type,omitempty"`
+	Text           string     `json:"text,omitempty"`
+	Data           []byte     `json:"data,omitempty"` // base64
+	Owner          string     `json:"owner,omitempty"`
+	Classification string     `json:"classification,omitempty"`
+	Groups         []string   `json:"groups,omitempty"`
+	Purposes       []string   `json:"purposes,omitempty"`
+	Approved       *bool      `json:"approved,omitempty"` // absent: true
+	Expires        time.Time  `json:"expires,omitzero"`
+	Modified       time.Time  `json:"modified,omitzero"`
+	Cut            ingest.Cut `json:"cut,omitzero"`
+}
+
+// rule is the document's, with the defaults of the site where it says nothing.
+func (d *NewDocument) rule(defaults search.Rule) search.Rule {
+	r := search.Rule{Classification: d.Classification, Groups: d.Groups, Purposes: d.Purposes, Approved: defaults.Approved, Expires: d.Expires}
+	if r.Classification == "" {
+		r.Classification = defaults.Classification
+	}
+	if d.Approved != nil {
+		r.Approved = *d.Approved
+	}
+	return r
+}
+
+// Sources are the files of a submission, with the site's rule where they say nothing.
+func Sources(docs []NewDocument, defaults search.Rule) []ingest.Source {
+	out := make([]ingest.Source, len(docs))
+	for i := range docs {
+		d := &docs[i]
+		data := d.Data
+		if d.Text != "" {
+			data = []byte(d.Text)
+		}
+		out[i] = ingest.Source{Name: d.Name, MediaType: d.MediaType, Owner: d.Owner, Rule: d.rule(defaults), Modified: d.Modified, Cut: d.Cut, Data: data}
+	}
+	return out
+}
+
+// tenant is whose documents a request of the administration is about.
+func (s *Server) tenant(r *http.Request) string {
+	if t := r.URL.Query().Get("tenant"); t != "" {
+		return t
+	}
+	return s.identity(r).Tenant
+}
+
+// addDocuments accepts files; they become documents in the background.
+func (s *Server) addDocuments(w http.ResponseWriter, r *http.Request) {
+	var req struct {
+		Documents []NewDocument `json:"documents"`
+	}
+	large := *s
+	large.MaxBody = maxDocumentBody
+	if _, err := large.body(w, r, &req); err != nil {
+		writeError(w, err)
+		return
+	}
+	for i := range req.Documents {
+		if d := &req.Documents[i]; d.Text != "" && d.Data != nil {
+			writeError(w, openai.Invalid("documents", "invalid_value", "documents[%d] has both text and data", i))
+			return
+		}
+	}
+	files := Sources(req.Documents, s.Runtime.DefaultRule())
+	job, err := s.Runtime.Ingest().Submit(s.tenant(r), files)
+	if err != nil {
+		writeError(w, openai.Invalid("documents", "invalid_value", "%v", err))
+		return
+	}
+	writeJSON(w, http.StatusAccepted, job)
+}
+
+func (s *Server) listDocuments(w http.ResponseWriter, r *http.Request) {
+	docs, err := s.Runtime.Library().List(s.tenant(r))
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"documents": emptyNotNull(docs)})
+}
+
+func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
+	jobs, err := s.Runtime.Ingest().Jobs(s.tenant(r))
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"jobs": emptyNotNull(jobs)})
+}
+
+// job answers with the progress of a job and what became of each file.
+func (s *Server) job(w http.ResponseWriter, r *http.Request) {
+	job, err := s.Runtime.Ingest().Job(s.tenant(r), r.PathValue("job"))
+	if err != nil {
+		writeError(w, documentError(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, job)
+}
+
+func (s *Server) document(w http.ResponseWriter, r *http.Request) {
+	doc, err := s.Runtime.Library().Get(s.tenant(r), r.PathValue("id"))
+	if err != nil {
+		writeError(w, documentError(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, doc)
+}
+
+func (s *Server) removeDocument(w http.ResponseWriter, r *http.Request) {
+	doc, err := s.Runtime.Library().Delete(s.tenant(r), r.PathValue("id"))
+	if err != nil {
+		writeError(w, documentError(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, doc)
+}
+
+// changeDocument changes who may read a document. What the request does not name stays.
+func (s *Server) changeDocument(w http.ResponseWriter, r *http.Request) {
+	doc, err := s.Runtime.Library().Get(s.tenant(r), r.PathValue("id"))
+	if err != nil {
+		writeError(w, documentError(err))
+		return
+	}
+	rule := doc.Rule
+	if _, err := s.body(w, r, &rule); err != nil {
+		writeError(w, err)
+		return
+	}
+	if doc, err = s.Runtime.Library().SetRule(s.tenant(r), doc.ID, rule); err != nil {
+		writeError(w, documentError(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, doc)
+}
+
+// SearchRequest asks for chunks as a user of the tenant would find them.
+type SearchRequest struct {
+	Query string   `json:"query"`
+	K     int      `json:"k,omitempty"`
+	Mode  string   `json:"mode,omitempty"`
+	Floor float64  `json:"floor,omitempty"`
+	As    SearchAs `json:"as"`
+}
+
+// SearchAs is whose rights a search has. Without any it sees what is public and for everyone.
+type SearchAs struct {
+	Subject   string   `json:"subject,omitempty"`
+	Groups    []string `json:"groups,omitempty"`
+	Clearance string   `json:"clearance,omitempty"`
+	Purpose   string   `json:"purpose,omitempty"`
+}
+
+// For is the request as a query among a tenant's documents.
+func (r *SearchRequest) For(tenant string) search.Query {
+	return search.Query{Text: r.Query, K: r.K, Mode: r.Mode, Floor: r.Floor,
+		Access: search.Access{Tenant: tenant, Subject: r.As.Subject, Groups: r.As.Groups, Clearance: r.As.Clearance, Purpose: r.As.Purpose}}
+}
+
+func (s *Server) searchDocuments(w http.ResponseWriter, r *http.Request) {
+	var req SearchRequest
+	if _, err := s.body(w, r, &req); err != nil {
+		writeError(w, err)
+		return
+	}
+	result, err := s.Runtime.Library().Search(r.Context(), req.For(s.tenant(r)))
+	if err != nil {
+		writeError(w, documentError(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"hits": emptyNotNull(result.Hits), "readable": result.Allowed, "version": result.Version})
+}
+
+// documentError is an error of the library as a client may see it.
+func documentError(err error) error {
+	switch {
+	case errors.Is(err, search.ErrNotFound):
+		return &openai.Error{Status: http.StatusNotFound, Type: openai.TypeInvalidRequest, Code: "document_not_found", Message: err.Error()}
+	case errors.Is(err, ingest.ErrNoJob):
+		return &openai.Error{Status: http.StatusNotFound, Type: openai.TypeInvalidRequest, Code: "job_not_found", Message: err.Error()}
+	case errors.Is(err, search.ErrAccess):
+		return &openai.Error{Status: http.StatusForbidden, Type: openai.TypePolicy, Code: "access_undecided", Message: err.Error()}
+	case errors.Is(err, search.ErrRule):
+		return openai.Invalid("classification", "invalid_value", "%v", err)
+	case errors.Is(err, search.ErrEmbedder):
+		return &openai.Error{Status: http.StatusConflict, Type: openai.TypeInvalidRequest, Code: "embedder_changed", Message: err.Error()}
+	}
+	return err
+}

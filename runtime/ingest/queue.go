@@ -1,0 +1,465 @@
+// Package ingest makes documents of files: it takes their text, cuts it into chunks, and gives them to the index, one
+// after the other, in the background. What was accepted is on the disk before Submit returns, and is worked off after
+// any kind of end of the process; a file that cannot be read is reported and stops no other.
+//
+// It knows nothing of HTTP and command lines. Start reading at [Queue.Submit] and [Queue.Run].
+package ingest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ledge-run/ledge/runtime/extract"
+	"github.com/ledge-run/ledge/runtime/hook"
+	"github.com/ledge-run/ledge/runtime/search"
+	"github.com/ledge-run/ledge/runtime/state"
+)
+
+// Bounds of a job.
+const (
+	MaxItems = 10000
+	MaxJob   = 256 << 20 // bytes of its files together
+	keepJobs = 100       // finished jobs that are kept for a look back
+)
+
+// Options configure a queue.
+type Options struct {
+	Store   *state.Documents
+	Library *search.Library
+	// Chunk cuts a document of at most chunkPiece bytes.
+	Chunk func(ctx context.Context, doc *hook.Document) ([]hook.Chunk, error)
+	// Settings identify the chunker and the embedder: with others a document is indexed again.
+	Settings func() string
+	Logger   *slog.Logger
+	Now      func() time.Time
+}
+
+// Queue works off jobs. It is safe for concurrent use.
+type Queue struct {
+	o       Options
+	wake    chan struct{}
+	mu      sync.Mutex // held while a job's record changes
+	changed chan struct{}
+}
+
+// Open returns the queue over a store, without what submissions that never came to their end left in it. Nothing is worked
+// off before Run is called.
+func Open(o Options) (*Queue, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	q := &Queue{o: o, wake: make(chan struct{}, 1), changed: make(chan struct{})}
+	tenants, err := o.Store.Tenants()
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range tenants {
+		if err := q.sweep(t); err != nil {
+			return nil, fmt.Errorf("jobs of %s: %w", t, err)
+		}
+	}
+	return q, nil
+}
+
+// sweep drops items without a job, and sources of items that are settled.
+func (q *Queue) sweep(tenant string) error {
+	jobs, err := q.Jobs(tenant)
+	if err != nil {
+		return err
+	}
+	known, pending := map[string]bool{}, map[string]bool{}
+	for _, j := range jobs {
+		known[j.ID] = true
+		if j.Finished {
+			continue
+		}
+		whole, err := q.Job(tenant, j.ID)
+		if err != nil {
+			return err
+		}
+		for n := range whole.Items {
+			if whole.Items[n].State == Pending {
+				pending[string(sourcePrefix(j.ID, n))] = true
+			}
+		}
+	}
+	var drop [][]byte
+	for _, kind := range []byte{recordItem, recordSource} {
+		names, err := q.o.Store.Names(tenant, []byte{kind})
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			cut := 4
+			if kind == recordSource {
+				cut = 8
+			}
+			if len(name) <= cut || !known[string(name[1:len(name)-cut])] || kind == recordSource && !pending[string(name[:len(name)-4])] {
+				drop = append(drop, name)
+			}
+		}
+	}
+	return q.o.Store.Delete(tenant, drop)
+}
+
+// Submit accepts files. When it returns they are on the disk and will be worked off.
+func (q *Queue) Submit(tenant string, files []Source) (*Job, error) {
+	if tenant == "" {
+		return nil, errors.New("documents need a tenant")
+	}
+	if len(files) == 0 || len(files) > MaxItems {
+		return nil, fmt.Errorf("a job has 1 to %d files, not %d", MaxItems, len(files))
+	}
+	total := 0
+	for i := range files {
+		f := &files[i]
+		if f.Name == "" || len(f.Name) > 1024 || strings.ContainsRune(f.Name, 0) {
+			return nil, fmt.Errorf("file %d: a name of 1 to 1024 bytes is needed", i)
+		}
+		if err := f.Rule.Check(); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		total += len(f.Data)
+	}
+	if total > MaxJob {
+		return nil, fmt.Errorf("the files of one job have %d bytes, at most %d; send them in several", total, MaxJob)
+	}
+	var random [4]byte
+	rand.Read(random[:])
+	// Ids are in the order of submission.
+	job := &Job{ID: fmt.Sprintf("job_%012x%x", q.o.Now().UnixMilli(), random), Tenant: tenant, Created: q.o.Now().UTC(), Total: len(files)}
+	for i := range files {
+		f := &files[i]
+		item := Item{Source: *f, Bytes: len(f.Data), State: Pending}
+		p, err := pair(itemName(job.ID, i), &item)
+		if err != nil {
+			return nil, err
+		}
+		pairs := []state.Pair{p}
+		for b := 0; b*sourceBlock < len(f.Data); b++ {
+			pairs = append(pairs, state.Pair{Name: sourceName(job.ID, i, b), Value: f.Data[b*sourceBlock : min(len(f.Data), (b+1)*sourceBlock)]})
+		}
+		if err := q.o.Store.Put(tenant, pairs); err != nil {
+			return nil, errors.Join(err, q.drop(tenant, job.ID))
+		}
+	}
+	p, err := pair(jobName(job.ID), job)
+	if err == nil {
+		err = q.o.Store.Commit(tenant, []state.Pair{p}, nil)
+	}
+	if err != nil {
+		return nil, errors.Join(err, q.drop(tenant, job.ID))
+	}
+	q.poke()
+	return job, nil
+}
+
+func (q *Queue) poke() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// drop removes everything of a job.
+func (q *Queue) drop(tenant, job string) error {
+	var all [][]byte
+	for _, kind := range []byte{recordSource, recordItem} {
+		names, err := q.o.Store.Names(tenant, append([]byte{kind}, job...))
+		if err != nil {
+			return err
+		}
+		all = append(all, names...)
+	}
+	return q.o.Store.Delete(tenant, append(all, jobName(job)))
+}
+
+// Jobs returns the tenant's jobs, oldest first, without their items.
+func (q *Queue) Jobs(tenant string) ([]Job, error) {
+	var jobs []Job
+	err := q.o.Store.Scan(tenant, []byte{recordJob}, func(_, b []byte) error {
+		var j Job
+		if err := json.Unmarshal(b, &j); err != nil {
+			return err
+		}
+		jobs = append(jobs, j)
+		return nil
+	}, func([]byte) {})
+	return jobs, err
+}
+
+// ErrNoJob means that there is no such job.
+var ErrNoJob = errors.New("there is no such job")
+
+// Job returns a job with its items.
+func (q *Queue) Job(tenant, id string) (*Job, error) {
+	j, err := q.head(tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	err = q.o.Store.Scan(tenant, append([]byte{recordItem}, id...), func(_, b []byte) error {
+		var item Item
+		if err := json.Unmarshal(b, &item); err != nil {
+			return err
+		}
+		j.Items = append(j.Items, item)
+		return nil
+	}, func([]byte) {})
+	return j, err
+}
+
+func (q *Queue) head(tenant, id string) (*Job, error) {
+	b, ok, err := q.o.Store.Get(tenant, jobName(id))
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", id, ErrNoJob)
+	}
+	j := &Job{}
+	return j, json.Unmarshal(b, j)
+}
+
+// Wait returns the job once it is finished. progress, unless nil, sees it on the way.
+func (q *Queue) Wait(ctx context.Context, tenant, id string, progress func(*Job)) (*Job, error) {
+	for {
+		q.mu.Lock()
+		changed := q.changed
+		q.mu.Unlock()
+		j, err := q.head(tenant, id)
+		if err != nil {
+			return nil, err
+		}
+		if progress != nil {
+			progress(j)
+		}
+		if j.Finished {
+			return q.Job(tenant, id)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+// Run works off jobs until ctx ends, those of earlier processes first.
+func (q *Queue) Run(ctx context.Context) {
+	for {
+		if err := q.workAll(ctx); err != nil && ctx.Err() == nil {
+			q.o.Logger.Error("ingest", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.wake:
+		}
+	}
+}
+
+func (q *Queue) workAll(ctx context.Context) error {
+	tenants, err := q.o.Store.Tenants()
+	if err != nil {
+		return err
+	}
+	for _, tenant := range tenants {
+		jobs, err := q.Jobs(tenant)
+		if err != nil {
+			return err
+		}
+		finished := 0
+		for i := range jobs {
+			if jobs[i].Finished {
+				finished++
+				continue
+			}
+			if err := q.work(ctx, tenant, jobs[i].ID); err != nil {
+				return err
+			}
+		}
+		for i := range jobs {
+			if jobs[i].Finished && finished > keepJobs {
+				finished--
+				if err := q.drop(tenant, jobs[i].ID); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// work works off what is pending of a job.
+func (q *Queue) work(ctx context.Context, tenant, id string) error {
+	j, err := q.Job(tenant, id)
+	if err != nil {
+		return err
+	}
+	items := j.Items
+	j.Items, j.Done, j.Unchanged, j.Failed, j.Chunks = nil, 0, 0, 0, 0
+	for n := range items {
+		item := &items[n]
+		if item.State == Pending {
+			err := q.ingest(ctx, tenant, id, n, item)
+			if ctx.Err() != nil {
+				return ctx.Err() // it stays pending
+			}
+			if err != nil {
+				item.State, item.Error = Failed, err.Error()
+				q.o.Logger.Warn("a file did not become a document", "tenant", tenant, "job", id, "file", item.Name, "error", err)
+			}
+		}
+		switch item.State {
+		case Unchanged:
+			j.Unchanged++
+			j.Done++
+		case Done:
+			j.Done++
+		case Failed:
+			j.Failed++
+		}
+		j.Chunks += item.Chunks
+		j.Finished = n == len(items)-1
+		if err := q.settle(tenant, j, n, item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle writes what became of an item, and drops its source.
+func (q *Queue) settle(tenant string, j *Job, n int, item *Item) error {
+	p, err := pair(itemName(j.ID, n), item)
+	if err != nil {
+		return err
+	}
+	head, err := pair(jobName(j.ID), j)
+	if err != nil {
+		return err
+	}
+	names, err := q.o.Store.Names(tenant, sourcePrefix(j.ID, n))
+	if err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.o.Store.Put(tenant, []state.Pair{p, head}); err != nil {
+		return err
+	}
+	close(q.changed)
+	q.changed = make(chan struct{})
+	return q.o.Store.Delete(tenant, names)
+}
+
+// ingest makes a document of one file.
+func (q *Queue) ingest(ctx context.Context, tenant, job string, n int, item *Item) error {
+	data, err := readSource(q.o.Store, tenant, job, n, item.Bytes)
+	if err != nil {
+		return err
+	}
+	digest := q.digest(item, data)
+	item.Document = search.DocumentID(item.Name)
+	old, err := q.o.Library.Get(tenant, item.Document)
+	if err != nil && !errors.Is(err, search.ErrNotFound) {
+		return err
+	}
+	if old != nil && old.Digest == digest {
+		item.State, item.Chunks = Unchanged, old.Chunks
+		if sameRule(&old.Rule, &item.Rule) && old.Modified.Equal(item.Modified) {
+			return nil
+		}
+		_, err := q.o.Library.SetRule(tenant, item.Document, item.Rule)
+		return err
+	}
+	text, mediaType, err := extract.Text(ctx, item.Name, item.MediaType, data)
+	if err != nil {
+		return err
+	}
+	chunks, err := q.cut(ctx, &hook.Document{Name: item.Name, MediaType: mediaType, Text: text, Strategy: item.Cut.Strategy, Size: item.Cut.Size, Overlap: item.Cut.Overlap})
+	if err != nil {
+		return err
+	}
+	doc := &search.Document{Name: item.Name, Digest: digest, Owner: item.Owner, Origin: item.Origin, Rule: item.Rule, MediaType: mediaType, Modified: item.Modified, Bytes: int64(len(data))}
+	if err := q.o.Library.Put(ctx, tenant, doc, text, chunks); err != nil {
+		return err
+	}
+	item.State, item.Chunks = Done, len(chunks)
+	return nil
+}
+
+func sameRule(a, b *search.Rule) bool {
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	return bytes.Equal(x, y)
+}
+
+// digest identifies content and settings.
+func (q *Queue) digest(item *Item, data []byte) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q %q %q %+v\n", q.o.Settings(), item.MediaType, item.Owner, item.Origin, item.Cut)
+	h.Write(data)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// chunkPiece bounds what the chunker is given at once, in bytes: its memory is bounded, a document's size is not.
+const chunkPiece = 1 << 20
+
+// cut cuts a text, piece by piece if it is long. Pieces end at a paragraph where there is one.
+func (q *Queue) cut(ctx context.Context, doc *hook.Document) ([]search.Chunk, error) {
+	var out []search.Chunk
+	text := doc.Text
+	var heading []string
+	for at := 0; at < len(text); {
+		end := pieceEnd(text, at)
+		piece := *doc
+		piece.Text = text[at:end]
+		chunks, err := q.o.Chunk(ctx, &piece)
+		if err != nil {
+			return nil, fmt.Errorf("chunker: %w", err)
+		}
+		for _, c := range chunks {
+			if strings.TrimSpace(piece.Text[c.Start:c.End]) == "" {
+				continue
+			}
+			if len(c.Heading) == 0 {
+				c.Heading = heading // the piece goes on under the heading of the one before
+			}
+			heading = c.Heading
+			out = append(out, search.Chunk{Start: at + c.Start, End: at + c.End, Heading: slices.Clone(c.Heading)})
+		}
+		at = end
+	}
+	return out, nil
+}
+
+func pieceEnd(text string, at int) int {
+	if len(text)-at <= chunkPiece {
+		return len(text)
+	}
+	window := text[at : at+chunkPiece]
+	for _, sep := range []string{"\n\n", "\n", " "} {
+		if i := strings.LastIndex(window[len(window)/2:], sep); i >= 0 {
+			return at + len(window)/2 + i + len(sep)
+		}
+	}
+	end := at + chunkPiece
+	for end > at && text[end]&0xc0 == 0x80 {
+		end--
+	}
+	return end
+}
