@@ -19,6 +19,8 @@ type Config struct {
 	Listen       string              `yaml:"listen"`
 	Admin        string              `yaml:"admin"`
 	Data         string              `yaml:"data"`
+	TLS          TLS                 `yaml:"tls"`
+	Auth         Auth                `yaml:"auth"`
 	Model        Model               `yaml:"model"`
 	Models       map[string]Model    `yaml:"models"`
 	ModelMemory  Size                `yaml:"model_memory"` // 0: four fifths of the device's

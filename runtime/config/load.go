@@ -153,6 +153,7 @@ func (c *Config) validate(src []byte) error {
 			add("upstreams."+name, "%q names the model on this device", Local)
 		}
 	}
+	c.validateAuth(add)
 	if len(c.Routes) == 0 {
 		add("routes", "there must be at least one route")
 	}

@@ -26,6 +26,7 @@ type Error struct {
 const (
 	TypeInvalidRequest = "invalid_request_error"
 	TypeRateLimit      = "rate_limit_error"
+	TypePermission     = "permission_error"
 	TypeServer         = "server_error"
 	TypePolicy         = "policy_error"
 )

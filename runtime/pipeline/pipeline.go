@@ -145,6 +145,8 @@ type Undescribed struct {
 type Request struct {
 	ID       string
 	Tenant   string
+	Subject  string // the user; empty: none
+	Key      string // id of the API key; empty: none
 	Endpoint string
 	Model    Model // set when the client named a model instead of a route
 	Stream   bool
