@@ -16,6 +16,7 @@ import (
 
 	"github.com/ledge-run/ledge/runtime/config"
 	"github.com/ledge-run/ledge/runtime/identity"
+	"github.com/ledge-run/ledge/runtime/limits"
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
 	"github.com/ledge-run/ledge/runtime/state"
@@ -45,11 +46,12 @@ type Runtime struct {
 	routesMu sync.RWMutex
 	routes   map[string]*pipeline.Route
 
-	auth  *identity.Authenticator // nil: no credentials are asked for
-	keys  *identity.Keys
-	admit *admission
-	stop  context.CancelFunc
-	tasks sync.WaitGroup
+	auth    *identity.Authenticator // nil: no credentials are asked for
+	keys    *identity.Keys
+	limiter *limits.Limiter // nil: no rule limits anything
+	admit   *admission
+	stop    context.CancelFunc
+	tasks   sync.WaitGroup
 }
 
 // New opens the state, loads plugins and the model, and builds the routes. On error nothing stays open.
@@ -62,7 +64,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 		return nil, err
 	}
 	r := &Runtime{cfg: cfg, log: o.Logger, dir: dir, plugins: map[string]*Plugin{}, remote: map[string]*remoteModel{},
-		admit: newAdmission(cfg.Limits.Concurrency, cfg.Limits.Queue), started: time.Now()}
+		admit: newAdmission(cfg.Limits.Concurrency, cfg.Limits.Queue, cfg.Limits.QueueWait.D()), started: time.Now()}
 	defer func() {
 		if err != nil {
 			r.Close(context.WithoutCancel(ctx))
@@ -74,6 +76,9 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 		return nil, err
 	}
 	if err = r.openIdentity(ctx); err != nil {
+		return nil, err
+	}
+	if err = r.openLimits(ctx); err != nil {
 		return nil, err
 	}
 	if err = r.openSandbox(ctx); err != nil {
@@ -126,6 +131,9 @@ func (r *Runtime) Close(ctx context.Context) error {
 	if r.sandbox != nil {
 		errs = append(errs, r.sandbox.Close(ctx))
 	}
+	if r.limiter != nil {
+		errs = append(errs, r.limiter.Close())
+	}
 	if r.store != nil {
 		errs = append(errs, r.store.Close())
 	}
@@ -170,13 +178,27 @@ func (r *Runtime) run(ctx context.Context, who Identity, req *pipeline.Request, 
 	if err != nil {
 		return r.reject(req.ID, who, req.Endpoint, name, req.Stream, err)
 	}
-	release, err := r.admit.enter(ctx)
+	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Limits.RequestTimeout.D(), errTimeout)
+	defer cancel()
+	lease, err := r.hold(ctx, &who, route.Name, req)
+	if err != nil {
+		return r.reject(req.ID, who, req.Endpoint, name, req.Stream, err)
+	}
+	defer lease.Leave(0, 0) // a request that ran has left with what it used
+	release, err := r.admit.enter(ctx, route.Priority)
 	if err != nil {
 		return r.reject(req.ID, who, req.Endpoint, name, req.Stream, err)
 	}
 	defer release()
-	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Limits.RequestTimeout.D(), errTimeout)
-	defer cancel()
+	if lease != nil {
+		client := emit
+		emit = func(e pipeline.Event) error {
+			if e.Start != nil {
+				e.Start.Headers = limitHeaders(lease.State())
+			}
+			return client(e)
+		}
+	}
 	if model != nil {
 		req.Model = model
 	}

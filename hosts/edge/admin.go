@@ -31,6 +31,7 @@ func (s *Server) Admin() http.Handler {
 	route(mux, "GET", "/admin/v1/requests", s.needs(identity.RoleAdmin, s.traces))
 	route(mux, "GET", "/admin/v1/requests/{id}", s.needs(identity.RoleAdmin, s.trace))
 	route(mux, "DELETE", "/admin/v1/cache", s.needs(identity.RoleAdmin, s.purge))
+	operator("GET", "/admin/v1/limits", s.limits)
 	methods(mux, "/admin/v1/keys", map[string]http.HandlerFunc{
 		"GET": s.needs(identity.RoleAdmin, s.keys), "POST": s.needs(identity.RoleAdmin, s.addKey)})
 	route(mux, "DELETE", "/admin/v1/keys/{id}", s.needs(identity.RoleAdmin, s.revokeKey))
@@ -173,6 +174,11 @@ func (s *Server) check(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, report)
+}
+
+// limits answers with what the limits have counted.
+func (s *Server) limits(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]any{"limits": s.Runtime.LimitCounts()})
 }
 
 // purge empties a tenant's cache; an operator's that the query names, or the default tenant's.

@@ -39,13 +39,15 @@ type Server struct {
 	// AdminCredentials asks for the credential of an administrator or operator on the administration address; without it
 	// whoever reaches the address is the operator.
 	AdminCredentials bool
+
+	flights inFlight
 }
 
 // API is the handler of the public address.
 func (s *Server) API() http.Handler {
 	mux := http.NewServeMux()
-	route(mux, "POST", "/v1/chat/completions", s.needs(identity.RoleChat, s.chat))
-	route(mux, "POST", "/v1/completions", s.needs(identity.RoleChat, s.complete))
+	route(mux, "POST", "/v1/chat/completions", s.needs(identity.RoleChat, s.once(s.chat)))
+	route(mux, "POST", "/v1/completions", s.needs(identity.RoleChat, s.once(s.complete)))
 	route(mux, "GET", "/v1/models", s.models)
 	route(mux, "GET", "/v1/models/{id...}", s.model)
 	mux.HandleFunc("/", notFound)

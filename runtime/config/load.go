@@ -16,6 +16,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/ledge-run/ledge/policies"
+	"github.com/ledge-run/ledge/runtime/limits"
 )
 
 // maxFile bounds a configuration file, in bytes.
@@ -154,6 +155,7 @@ func (c *Config) validate(src []byte) error {
 		}
 	}
 	c.validateAuth(add)
+	c.validateLimits(limits.Dimensions, add)
 	if len(c.Routes) == 0 {
 		add("routes", "there must be at least one route")
 	}

@@ -18,6 +18,8 @@ type Error struct {
 	Code    string `json:"code"`
 	// RetryAfter, in seconds, is sent as a header when it is above 0.
 	RetryAfter int `json:"-"`
+	// Headers are sent beside it.
+	Headers map[string]string `json:"-"`
 	// Cause is for the log and the trace; it never reaches a client.
 	Cause error `json:"-"`
 }

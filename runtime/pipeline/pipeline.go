@@ -157,6 +157,9 @@ type Request struct {
 	Prompt   Prompt // sampling and tools; its text fields are filled for each choice
 	// MaxTokens is what the client asked for; 0: it did not say.
 	MaxTokens int
+	// OnModel, if set, hears which model is to answer and may refuse it. OnEnd, if set, sees the trace before it is kept.
+	OnModel func(Model) error
+	OnEnd   func(*Trace)
 }
 
 // Event is a part of an answer, in this order: one Start, any number of pieces of each choice ending in its Finish, one
@@ -176,6 +179,8 @@ type Start struct {
 	Route string
 	Model string
 	Cache string // hit, miss, bypass
+	// Headers are for the client, beside the answer.
+	Headers map[string]string
 }
 
 // Limits bound every request.
@@ -222,6 +227,9 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 	x.trace = newTrace(p.Now(), route, req)
 	defer func() {
 		x.trace.end(p.Now(), x.usage, err)
+		if req.OnEnd != nil {
+			req.OnEnd(x.trace)
+		}
 		p.Trace(x.trace)
 	}()
 
@@ -230,6 +238,11 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 	}
 	if err := x.chooseModel(); err != nil {
 		return err
+	}
+	if req.OnModel != nil {
+		if err := req.OnModel(x.model); err != nil {
+			return err
+		}
 	}
 	x.noteUndescribed()
 	x.planCache()
