@@ -55,7 +55,7 @@ func (r *Runtime) chatRequest(id string, who Identity, req *openai.ChatRequest) 
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline.Request{ID: id, Tenant: who.Tenant, Access: access(&who), Endpoint: "chat", Stream: req.Stream, Messages: req.Messages}
+	p := &pipeline.Request{ID: id, Tenant: who.Tenant, Subject: who.Subject, Key: who.Key, Access: access(&who), Endpoint: "chat", Stream: req.Stream, Messages: req.Messages}
 	p.Prompt = pipeline.Prompt{Format: format, Tools: req.Tools, ToolChoice: req.ToolChoice, Tenant: who.Tenant, Logprobs: req.Logprobs, LogitBias: req.LogitBias, Seed: req.Seed, Stop: req.Stop}
 	if req.TopLogprobs != nil {
 		if !req.Logprobs && *req.TopLogprobs > 0 {
@@ -95,7 +95,7 @@ func (r *Runtime) completionRequest(ctx context.Context, id string, who Identity
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline.Request{ID: id, Tenant: who.Tenant, Access: access(&who), Endpoint: "completion", Stream: req.Stream, Prompts: req.Prompt}
+	p := &pipeline.Request{ID: id, Tenant: who.Tenant, Subject: who.Subject, Key: who.Key, Access: access(&who), Endpoint: "completion", Stream: req.Stream, Prompts: req.Prompt}
 	for i := range p.Prompts {
 		if p.Prompts[i].Tokens == nil {
 			continue

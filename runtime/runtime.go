@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/config"
+	"github.com/ledge-run/ledge/runtime/identity"
 	"github.com/ledge-run/ledge/runtime/ingest"
+	"github.com/ledge-run/ledge/runtime/limits"
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
 	"github.com/ledge-run/ledge/runtime/search"
@@ -48,9 +50,12 @@ type Runtime struct {
 	routesMu sync.RWMutex
 	routes   map[string]*pipeline.Route
 
-	admit *admission
-	stop  context.CancelFunc
-	tasks sync.WaitGroup
+	auth    *identity.Authenticator // nil: no credentials are asked for
+	keys    *identity.Keys
+	limiter *limits.Limiter // nil: no rule limits anything
+	admit   *admission
+	stop    context.CancelFunc
+	tasks   sync.WaitGroup
 }
 
 // New opens the state, loads plugins and the model, and builds the routes. On error nothing stays open.
@@ -63,7 +68,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 		return nil, err
 	}
 	r := &Runtime{cfg: cfg, log: o.Logger, dir: dir, plugins: map[string]*Plugin{}, remote: map[string]*remoteModel{},
-		admit: newAdmission(cfg.Limits.Concurrency, cfg.Limits.Queue), started: time.Now()}
+		admit: newAdmission(cfg.Limits.Concurrency, cfg.Limits.Queue, cfg.Limits.QueueWait.D()), started: time.Now()}
 	defer func() {
 		if err != nil {
 			r.Close(context.WithoutCancel(ctx))
@@ -72,6 +77,12 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	r.store, err = state.Open(filepath.Join(dir, "state"), state.Options{Logger: o.Logger, CacheBytes: int64(cfg.Cache.MaxSize),
 		TraceBytes: int64(cfg.Trace.MaxSize), KVBytes: int64(cfg.KV.MaxSize), TraceRetention: cfg.Trace.Retention.D()})
 	if err != nil {
+		return nil, err
+	}
+	if err = r.openIdentity(ctx); err != nil {
+		return nil, err
+	}
+	if err = r.openLimits(ctx); err != nil {
 		return nil, err
 	}
 	if err = r.openSandbox(ctx); err != nil {
@@ -131,6 +142,9 @@ func (r *Runtime) Close(ctx context.Context) error {
 	if r.sandbox != nil {
 		errs = append(errs, r.sandbox.Close(ctx))
 	}
+	if r.limiter != nil {
+		errs = append(errs, r.limiter.Close())
+	}
 	if r.store != nil {
 		errs = append(errs, r.store.Close())
 	}
@@ -144,7 +158,7 @@ func (r *Runtime) Chat(ctx context.Context, id string, who Identity, req *openai
 	if err != nil {
 		return r.reject(id, who, "chat", req.Model, req.Stream, err)
 	}
-	return r.run(ctx, p, req.Model, emit)
+	return r.run(ctx, who, p, req.Model, emit)
 }
 
 // Complete answers a completion request, as Chat does.
@@ -153,7 +167,7 @@ func (r *Runtime) Complete(ctx context.Context, id string, who Identity, req *op
 	if err != nil {
 		return r.reject(id, who, "completion", req.Model, req.Stream, err)
 	}
-	return r.run(ctx, p, req.Model, emit)
+	return r.run(ctx, who, p, req.Model, emit)
 }
 
 // Malformed records a request that could not be read, and returns its error.
@@ -163,22 +177,39 @@ func (r *Runtime) Malformed(id string, who Identity, endpoint string, err error)
 
 // reject records a request that never reached a route.
 func (r *Runtime) reject(id string, who Identity, endpoint, model string, stream bool, err error) error {
-	pipeline.Rejected(&r.pipe, &pipeline.Request{ID: id, Tenant: who.Tenant, Endpoint: endpoint, Stream: stream}, model, err)
+	pipeline.Rejected(&r.pipe, &pipeline.Request{ID: id, Tenant: who.Tenant, Subject: who.Subject, Key: who.Key, Endpoint: endpoint, Stream: stream}, model, err)
 	return err
 }
 
-func (r *Runtime) run(ctx context.Context, req *pipeline.Request, name string, emit func(pipeline.Event) error) error {
+func (r *Runtime) run(ctx context.Context, who Identity, req *pipeline.Request, name string, emit func(pipeline.Event) error) error {
 	route, model, err := r.resolve(name)
-	if err != nil {
-		return r.reject(req.ID, Identity{Tenant: req.Tenant}, req.Endpoint, name, req.Stream, err)
+	if err == nil {
+		err = mayName(&who, name)
 	}
-	release, err := r.admit.enter(ctx)
 	if err != nil {
-		return r.reject(req.ID, Identity{Tenant: req.Tenant}, req.Endpoint, name, req.Stream, err)
+		return r.reject(req.ID, who, req.Endpoint, name, req.Stream, err)
 	}
-	defer release()
 	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Limits.RequestTimeout.D(), errTimeout)
 	defer cancel()
+	lease, err := r.hold(ctx, &who, route.Name, req)
+	if err != nil {
+		return r.reject(req.ID, who, req.Endpoint, name, req.Stream, err)
+	}
+	defer lease.Leave(0, 0) // a request that ran has left with what it used
+	release, err := r.admit.enter(ctx, route.Priority)
+	if err != nil {
+		return r.reject(req.ID, who, req.Endpoint, name, req.Stream, err)
+	}
+	defer release()
+	if lease != nil {
+		client := emit
+		emit = func(e pipeline.Event) error {
+			if e.Start != nil {
+				e.Start.Headers = limitHeaders(lease.State())
+			}
+			return client(e)
+		}
+	}
 	if model != nil {
 		req.Model = model
 	}
@@ -209,7 +240,11 @@ func (r *Runtime) resolve(name string) (*pipeline.Route, pipeline.Model, error) 
 			}
 		}
 	}
-	return nil, nil, &openai.Error{Status: http.StatusNotFound, Type: openai.TypeInvalidRequest, Param: "model", Code: "model_not_found",
+	return nil, nil, notFound(name)
+}
+
+func notFound(name string) error {
+	return &openai.Error{Status: http.StatusNotFound, Type: openai.TypeInvalidRequest, Param: "model", Code: "model_not_found",
 		Message: fmt.Sprintf("the model %q does not exist here; GET /v1/models lists the routes and models", name)}
 }
 
@@ -227,12 +262,12 @@ func (r *Runtime) RouteName(model string) string {
 // HasRemote says whether any upstream is configured.
 func (r *Runtime) HasRemote() bool { return len(r.remote) > 0 }
 
-// Models lists what clients may put in the model field: routes first.
-func (r *Runtime) Models() []openai.Model {
+// Models lists what a caller may put in the model field: routes first.
+func (r *Runtime) Models(who Identity) []openai.Model {
 	r.routesMu.RLock()
 	defer r.routesMu.RUnlock()
 	created := r.started.Unix()
-	var out []openai.Model
+	out := []openai.Model{}
 	for _, name := range slices.Sorted(maps.Keys(r.routes)) {
 		out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: "ledge-route"})
 	}
@@ -249,7 +284,7 @@ func (r *Runtime) Models() []openai.Model {
 			out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: "upstream"})
 		}
 	}
-	return out
+	return slices.DeleteFunc(out, func(m openai.Model) bool { return !who.MayName(m.ID) })
 }
 
 // Degraded lists why the appliance cannot do its main job; empty means that it can.

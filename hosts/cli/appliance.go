@@ -4,13 +4,17 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"syscall"
 
+	"github.com/ledge-run/ledge/runtime/config"
 	"github.com/ledge-run/ledge/runtime/openai"
 )
 
@@ -18,18 +22,26 @@ import (
 const maxEvent = 4 << 20
 
 // askAppliance sends a chat request to a running appliance and prints its stream.
-func askAppliance(ctx context.Context, address string, req *openai.ChatRequest, w *answerWriter) error {
+func askAppliance(ctx context.Context, cfg *config.Config, req *openai.ChatRequest, w *answerWriter) error {
 	req.Stream, req.StreamOptions = true, &openai.StreamOptions{IncludeUsage: true}
 	doc, err := json.Marshal(req)
 	if err != nil {
 		return err
 	}
-	post, err := http.NewRequestWithContext(ctx, "POST", "http://"+loopback(address)+"/v1/chat/completions", bytes.NewReader(doc))
+	client, scheme, err := applianceClient(cfg)
+	if err != nil {
+		return err
+	}
+	address := cfg.Listen
+	post, err := http.NewRequestWithContext(ctx, "POST", scheme+"://"+loopback(address)+"/v1/chat/completions", bytes.NewReader(doc))
 	if err != nil {
 		return err
 	}
 	post.Header.Set("Content-Type", "application/json")
-	resp, err := (&http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}).Do(post)
+	if key := os.Getenv(keyVariable); key != "" {
+		post.Header.Set("Authorization", "Bearer "+key)
+	}
+	resp, err := client.Do(post)
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("%w at %s", errNotRunning, address)
 	}
@@ -78,6 +90,28 @@ func askAppliance(ctx context.Context, address string, req *openai.ChatRequest, 
 		return err
 	}
 	return errors.New("the stream ended before the answer did")
+}
+
+// keyVariable names the environment variable that holds the API key for an appliance that asks for one.
+const keyVariable = "LEDGE_API_KEY"
+
+// applianceClient is a client for the appliance that the configuration describes: its own certificate is trusted.
+func applianceClient(cfg *config.Config) (*http.Client, string, error) {
+	transport := &http.Transport{Proxy: nil, DisableKeepAlives: true}
+	if cfg.TLS.Cert == "" {
+		return &http.Client{Transport: transport}, "http", nil
+	}
+	pem, err := os.ReadFile(cfg.TLS.Cert)
+	if err != nil {
+		return nil, "", fmt.Errorf("tls.cert: %w", err)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	roots.AppendCertsFromPEM(pem)
+	transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+	return &http.Client{Transport: transport}, "https", nil
 }
 
 func answerError(body []byte, fallback string) error {

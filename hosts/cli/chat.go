@@ -79,7 +79,7 @@ func newChatCommand() *cobra.Command {
 // ask sends the request to the running appliance if there may be one, else answers it here.
 func ask(ctx context.Context, cfg *config.Config, remote bool, req *openai.ChatRequest, w *answerWriter) error {
 	if remote {
-		err := askAppliance(ctx, cfg.Listen, req, w)
+		err := askAppliance(ctx, cfg, req, w)
 		if !errors.Is(err, errNotRunning) {
 			return err
 		}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -73,9 +74,11 @@ func newServeCommand(version string) *cobra.Command {
 		Short: "Serve the OpenAI API and the administration API",
 		Long: "Serve the OpenAI API and the administration API until interrupted.\n\n" +
 			"The first interrupt lets requests in work finish; a second one ends the process at once.\n" +
-			"SIGHUP reloads every plugin that comes from a file; a plugin whose file changes is reloaded by itself.",
+			"SIGHUP reloads every plugin that comes from a file; a plugin whose file changes is reloaded by itself.\n\n" +
+			"An address that the network can reach is served only when callers must say who they are: see auth in the\n" +
+			"configuration, and ledge key. \"auth: none\" serves it to everyone.",
 		Example: "  ledge serve --model model.gguf\n" +
-			"  ledge serve -c ledge.yaml --data /var/lib/ledge --listen 0.0.0.0:8080\n" +
+			"  ledge serve -c ledge.yaml --data /var/lib/ledge --listen 0.0.0.0:8080 # the file has an auth section\n" +
 			"  ledge serve --model model.gguf --plugin router=my-router.wasm",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -111,9 +114,33 @@ func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
+// exposed refuses addresses that the network can reach while nobody is asked who they are.
+func exposed(cfg *config.Config) error {
+	if cfg.Auth.Required() || cfg.Auth.Off {
+		return nil
+	}
+	for flag, address := range map[string]string{"--listen": cfg.Listen, "--admin": cfg.Admin} {
+		if !config.Loopback(address) {
+			return fmt.Errorf("%s %s can be reached from the network, and nobody is asked who they are;\n"+
+				"put auth: {keys: true} into the configuration and make a key with ledge key add, or write auth: none to serve everyone", flag, address)
+		}
+	}
+	return nil
+}
+
 func serve(ctx context.Context, cfg *config.Config, version string, stdout, stderr io.Writer) error {
 	begun := time.Now()
 	log := newLogger(cfg.Log, stderr)
+	if err := exposed(cfg); err != nil {
+		return err
+	}
+	var secure *tls.Config
+	if cfg.TLS.Cert != "" {
+		var err error
+		if secure, err = edge.NewTLS(cfg.TLS, log); err != nil {
+			return err
+		}
+	}
 	// Addresses first: an appliance that cannot be reached should say so before it loads a model.
 	api, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
@@ -132,7 +159,8 @@ func serve(ctx context.Context, cfg *config.Config, version string, stdout, stde
 		return err
 	}
 	metrics.Watch(rt)
-	s := &edge.Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Version: version}
+	s := &edge.Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Version: version,
+		AdminCredentials: cfg.Auth.Required() && !config.Loopback(cfg.Admin)}
 	go shedStartup()
 	banner(stdout, cfg, rt, api.Addr(), admin.Addr(), version, time.Since(begun))
 
@@ -148,7 +176,11 @@ func serve(ctx context.Context, cfg *config.Config, version string, stdout, stde
 		if each.handler != nil {
 			h = s.API()
 		}
-		go func() { done <- edge.Serve(serving, edge.NewHTTPServer(h, log), each.listener, drainTime) }()
+		srv := edge.NewHTTPServer(h, log)
+		if each.handler != nil || !config.Loopback(cfg.Admin) { // tools on this machine reach the administration API plainly
+			srv.TLSConfig = secure
+		}
+		go func() { done <- edge.Serve(serving, srv, each.listener, drainTime) }()
 	}
 	go func() {
 		<-ctx.Done()
@@ -194,8 +226,17 @@ func reloadOnHangup(ctx context.Context, rt *runtime.Runtime, log *slog.Logger) 
 // banner tells a person what serves, where, and what to do next.
 func banner(w io.Writer, cfg *config.Config, rt *runtime.Runtime, api, admin net.Addr, version string, took time.Duration) {
 	fmt.Fprintf(w, "ledge %s, ready in %d ms\n", version, took.Milliseconds())
-	fmt.Fprintf(w, "  api     http://%s/v1\n", api)
-	fmt.Fprintf(w, "  admin   http://%s/admin/v1, /metrics\n", admin)
+	scheme := func(address string, local bool) string {
+		if cfg.TLS.Cert != "" && !(local && config.Loopback(address)) {
+			return "https"
+		}
+		return "http"
+	}
+	fmt.Fprintf(w, "  api     %s://%s/v1\n", scheme(cfg.Listen, false), api)
+	fmt.Fprintf(w, "  admin   %s://%s/admin/v1, /metrics\n", scheme(cfg.Admin, true), admin)
+	if cfg.Auth.Required() {
+		fmt.Fprintf(w, "  auth    %s\n", describeAuth(cfg, rt))
+	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Routes)) {
 		r := cfg.Routes[name]
 		fmt.Fprintf(w, "  route   %s: %s\n", name, describeRoute(&r))
@@ -219,10 +260,27 @@ func banner(w io.Writer, cfg *config.Config, rt *runtime.Runtime, api, admin net
 		addr net.Addr
 		what string
 	}{{api, "the API asks for no credentials"}, {admin, "the administration API asks for no credentials"}} {
-		if tcp, ok := a.addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		if tcp, ok := a.addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && !cfg.Auth.Required() {
 			fmt.Fprintf(w, "warning: %s is reachable from the network, and %s\n", a.addr, a.what)
 		}
 	}
+}
+
+// describeAuth says which credentials are taken, and what to do when there is none yet.
+func describeAuth(cfg *config.Config, rt *runtime.Runtime) string {
+	var kinds []string
+	if n := len(rt.Keys().List("")); cfg.Auth.Keys && n > 0 {
+		kinds = append(kinds, fmt.Sprintf("%d API keys", n))
+	} else if cfg.Auth.Keys {
+		kinds = append(kinds, "API keys (none yet: ledge key add makes one)")
+	}
+	if cfg.Auth.JWT != nil {
+		kinds = append(kinds, "tokens of "+cfg.Auth.JWT.Issuer)
+	}
+	if cfg.Auth.Certificates != nil {
+		kinds = append(kinds, "client certificates")
+	}
+	return strings.Join(kinds, ", ")
 }
 
 func describeRoute(r *config.Route) string {

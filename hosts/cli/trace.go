@@ -99,7 +99,7 @@ func fetchTraces(ctx context.Context, cfg *config.Config, last int) ([]json.RawM
 	if err != nil {
 		return nil, err
 	}
-	docs, err := store.Traces().Recent(ctx, "default", last)
+	docs, err := store.Traces().Recent(ctx, "", last)
 	for _, d := range docs {
 		answer.Requests = append(answer.Requests, d)
 	}

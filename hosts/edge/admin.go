@@ -9,26 +9,38 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/ledge-run/ledge/runtime/identity"
 	"github.com/ledge-run/ledge/runtime/openai"
 )
 
-// Admin is the handler of the administration address. It asks for no credentials and so belongs on loopback; requests
-// that a browser sends on behalf of another site are refused.
+// Admin is the handler of the administration address. Unless AdminCredentials is set it asks for none and so belongs on
+// loopback; requests that a browser sends on behalf of another site are refused. Where credentials are asked for, an
+// administrator sees its own tenant, an operator everything.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics.Registry, promhttp.HandlerOpts{}))
-	route(mux, "GET", "/admin/v1/status", s.status)
-	route(mux, "GET", "/admin/v1/requests", s.traces)
-	route(mux, "GET", "/admin/v1/requests/{id}", s.trace)
-	route(mux, "GET", "/admin/v1/models", s.localModels)
-	route(mux, "GET", "/admin/v1/plugins", s.plugins)
-	route(mux, "POST", "/admin/v1/plugins/{name}/reload", s.reload)
-	route(mux, "POST", "/admin/v1/route", s.explain)
-	route(mux, "POST", "/admin/v1/check", s.check)
-	route(mux, "DELETE", "/admin/v1/cache", s.purge)
+	operator := func(method, path string, h http.HandlerFunc) {
+		route(mux, method, path, s.needs(identity.RoleOperator, h))
+	}
+	operator("GET", "/metrics", promhttp.HandlerFor(s.Metrics.Registry, promhttp.HandlerOpts{}).ServeHTTP)
+	operator("GET", "/admin/v1/status", s.status)
+	operator("GET", "/admin/v1/models", s.localModels)
+	operator("GET", "/admin/v1/plugins", s.plugins)
+	operator("POST", "/admin/v1/plugins/{name}/reload", s.reload)
+	operator("POST", "/admin/v1/route", s.explain)
+	operator("POST", "/admin/v1/check", s.check)
+	route(mux, "GET", "/admin/v1/requests", s.needs(identity.RoleAdmin, s.traces))
+	route(mux, "GET", "/admin/v1/requests/{id}", s.needs(identity.RoleAdmin, s.trace))
+	route(mux, "DELETE", "/admin/v1/cache", s.needs(identity.RoleAdmin, s.purge))
+	operator("GET", "/admin/v1/limits", s.limits)
+	methods(mux, "/admin/v1/keys", map[string]http.HandlerFunc{
+		"GET": s.needs(identity.RoleAdmin, s.keys), "POST": s.needs(identity.RoleAdmin, s.addKey)})
+	route(mux, "DELETE", "/admin/v1/keys/{id}", s.needs(identity.RoleAdmin, s.revokeKey))
 	s.documentRoutes(mux)
 	mux.HandleFunc("/", notFound)
-	return s.recovered(sameSite(mux))
+	if s.AdminCredentials {
+		return s.recovered(s.authenticated(mux))
+	}
+	return s.recovered(sameSite(s.local(mux)))
 }
 
 // sameSite refuses requests that came from another origin, or by a name that only a rebound DNS entry would give us.
@@ -51,7 +63,7 @@ func sameSite(next http.Handler) http.Handler {
 
 // status answers with what serves.
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	out := map[string]any{"version": s.Version, "data": s.Runtime.DataDir(), "degraded": emptyNotNull(s.Runtime.Degraded()), "models": s.Runtime.Models()}
+	out := map[string]any{"version": s.Version, "data": s.Runtime.DataDir(), "degraded": emptyNotNull(s.Runtime.Degraded()), "models": s.Runtime.Models(identity.Anyone())}
 	if models := s.Runtime.LocalModels(); len(models) > 0 {
 		out["model"] = map[string]any{"id": models[0].Name, "info": models[0].Info}
 	}
@@ -69,12 +81,19 @@ func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		writeError(w, err)
-	case !ok:
+	case !ok || !s.ownTrace(r, doc):
 		writeError(w, &openai.Error{Status: http.StatusNotFound, Type: openai.TypeInvalidRequest, Code: "trace_not_found",
 			Message: "there is no trace of the request " + r.PathValue("id") + "; it was never made here, or its retention ended"})
 	default:
 		writeJSON(w, http.StatusOK, json.RawMessage(doc))
 	}
+}
+
+// ownTrace says whether a trace is of a tenant that the caller may look at.
+func (s *Server) ownTrace(r *http.Request, doc []byte) bool {
+	var t struct{ Tenant string }
+	tenant := s.tenantOf(r)
+	return tenant == "" || json.Unmarshal(doc, &t) == nil && t.Tenant == tenant
 }
 
 // maxTraces bounds a list of traces.
@@ -91,7 +110,7 @@ func (s *Server) traces(w http.ResponseWriter, r *http.Request) {
 		}
 		limit = n
 	}
-	docs, err := s.Runtime.Store().Traces().Recent(r.Context(), s.identity(r).Tenant, limit)
+	docs, err := s.Runtime.Store().Traces().Recent(r.Context(), s.tenantOf(r), limit)
 	if err != nil {
 		writeError(w, err)
 		return
@@ -158,9 +177,18 @@ func (s *Server) check(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, report)
 }
 
-// purge empties the tenant's cache.
+// limits answers with what the limits have counted.
+func (s *Server) limits(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]any{"limits": s.Runtime.LimitCounts()})
+}
+
+// purge empties a tenant's cache; an operator's that the query names, or the default tenant's.
 func (s *Server) purge(w http.ResponseWriter, r *http.Request) {
-	if err := s.Runtime.Store().Cache().Purge(r.Context(), s.identity(r).Tenant); err != nil {
+	tenant := s.tenantOf(r)
+	if tenant == "" {
+		tenant = s.identity(r).Tenant
+	}
+	if err := s.Runtime.Store().Cache().Purge(r.Context(), tenant); err != nil {
 		writeError(w, err)
 		return
 	}

@@ -36,6 +36,9 @@ func start(w http.ResponseWriter, e *pipeline.Start) {
 	h.Set("X-Ledge-Route", e.Route)
 	h.Set("X-Ledge-Model", e.Model)
 	h.Set("X-Ledge-Cache", e.Cache)
+	for name, value := range e.Headers {
+		h.Set(name, value)
+	}
 }
 
 // chat answers POST /v1/chat/completions.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/identity"
 	"github.com/ledge-run/ledge/runtime/ingest"
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/search"
@@ -13,26 +14,16 @@ import (
 // maxDocumentBody bounds a submission of documents, in bytes: files travel in base64.
 const maxDocumentBody = 128 << 20
 
-// documentRoutes registers what manages documents.
+// documentRoutes registers what manages documents. Whoever may write a tenant's documents sees all of them; to search as
+// any of its users takes its administrator.
 func (s *Server) documentRoutes(mux *http.ServeMux) {
 	const base = "/admin/v1/documents"
-	methods(mux, base, map[string]http.HandlerFunc{"GET": s.listDocuments, "POST": s.addDocuments})
-	route(mux, "POST", base+"/search", s.searchDocuments)
-	route(mux, "GET", base+"/jobs", s.listJobs)
-	route(mux, "GET", base+"/jobs/{job}", s.job)
-	methods(mux, base+"/{id...}", map[string]http.HandlerFunc{"GET": s.document, "DELETE": s.removeDocument, "PATCH": s.changeDocument})
-}
-
-// methods registers several methods of one path, and an OpenAI-shaped error for the others.
-func methods(mux *http.ServeMux, path string, handlers map[string]http.HandlerFunc) {
-	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-		if h := handlers[r.Method]; h != nil {
-			h(w, r)
-			return
-		}
-		writeError(w, &openai.Error{Status: http.StatusMethodNotAllowed, Type: openai.TypeInvalidRequest, Code: "method_not_allowed",
-			Message: r.Method + " is not supported here"})
-	})
+	writer := func(h http.HandlerFunc) http.HandlerFunc { return s.needs(identity.RoleDocsWrite, h) }
+	methods(mux, base, map[string]http.HandlerFunc{"GET": writer(s.listDocuments), "POST": writer(s.addDocuments)})
+	route(mux, "POST", base+"/search", s.needs(identity.RoleAdmin, s.searchDocuments))
+	route(mux, "GET", base+"/jobs", writer(s.listJobs))
+	route(mux, "GET", base+"/jobs/{job}", writer(s.job))
+	methods(mux, base+"/{id...}", map[string]http.HandlerFunc{"GET": writer(s.document), "DELETE": writer(s.removeDocument), "PATCH": writer(s.changeDocument)})
 }
 
 // NewDocument is a file in a submission. Exactly one of Text and Data is given.
@@ -79,7 +70,7 @@ func Sources(docs []NewDocument, defaults search.Rule) []ingest.Source {
 
 // tenant is whose documents a request of the administration is about.
 func (s *Server) tenant(r *http.Request) string {
-	if t := r.URL.Query().Get("tenant"); t != "" {
+	if t := s.tenantOf(r); t != "" {
 		return t
 	}
 	return s.identity(r).Tenant
@@ -90,9 +81,7 @@ func (s *Server) addDocuments(w http.ResponseWriter, r *http.Request) {
 	var req struct {
 		Documents []NewDocument `json:"documents"`
 	}
-	large := *s
-	large.MaxBody = maxDocumentBody
-	if _, err := large.body(w, r, &req); err != nil {
+	if _, err := readBody(w, r, &req, maxDocumentBody); err != nil {
 		writeError(w, err)
 		return
 	}

@@ -382,7 +382,7 @@ func TestMetrics_CountRequestsAndFailures(t *testing.T) {
 	a.post("/v1/chat/completions", ask("hi", "max_tokens", 2))
 	got := string(a.get(a.admin.URL + "/metrics").body)
 	for _, want := range []string{
-		`ledge_requests_total{cache="miss",code="",route="default",status="200"} 1`,
+		`ledge_requests_total{cache="miss",code="",route="default",status="200",tenant="default"} 1`,
 		`ledge_stage_failures_total{code="deadline",plugin="router",stage="route"} 1`,
 		`ledge_plugin_errors_total{code="deadline",plugin="router"} 1`,
 		"ledge_tokens_total", "process_resident_memory_bytes",

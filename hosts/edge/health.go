@@ -7,14 +7,14 @@ import (
 )
 
 // models answers GET /v1/models.
-func (s *Server) models(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, &openai.ModelList{Object: "list", Data: s.Runtime.Models()})
+func (s *Server) models(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusOK, &openai.ModelList{Object: "list", Data: s.Runtime.Models(s.identity(r))})
 }
 
 // model answers GET /v1/models/{id}.
 func (s *Server) model(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	for _, m := range s.Runtime.Models() {
+	for _, m := range s.Runtime.Models(s.identity(r)) {
 		if m.ID == id {
 			writeJSON(w, http.StatusOK, m)
 			return

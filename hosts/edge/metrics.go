@@ -2,6 +2,7 @@ package edge
 
 import (
 	"strconv"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -21,6 +22,8 @@ type Metrics struct {
 	stages    *prometheus.HistogramVec
 	failures  *prometheus.CounterVec
 	shadow    *prometheus.CounterVec
+	refusals  *prometheus.CounterVec
+	tenants   tenantLabels
 }
 
 // NewMetrics returns a registry of its own, so that two appliances in one process do not share figures.
@@ -30,28 +33,31 @@ func NewMetrics() *Metrics {
 	m := &Metrics{
 		Registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ledge_requests_total",
-			Help: "Requests by route, status, error code and cache outcome."}, []string{"route", "status", "code", "cache"}),
+			Help: "Requests by tenant, route, status, error code and cache outcome."}, []string{"tenant", "route", "status", "code", "cache"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "ledge_request_duration_seconds",
 			Help: "Time from the request read to its last byte.", Buckets: slow}, []string{"route"}),
 		firstText: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "ledge_first_text_seconds",
 			Help: "Time from the request read to the first text.", Buckets: slow}, []string{"route"}),
 		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ledge_tokens_total",
-			Help: "Tokens read and written by models."}, []string{"model", "kind"}),
+			Help: "Tokens read and written by models."}, []string{"tenant", "model", "kind"}),
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "ledge_stage_duration_seconds",
 			Help: "Time in a stage of a request, all its calls together.", Buckets: fast}, []string{"stage", "plugin"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ledge_stage_failures_total",
 			Help: "Stages whose plugin failed, by the failure's code."}, []string{"stage", "plugin", "code"}),
 		shadow: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ledge_guard_shadow_total",
 			Help: "Requests that a guard in shadow mode judged, by what it would have done."}, []string{"route", "stage", "plugin", "verdict"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ledge_credentials_refused_total",
+			Help: "Requests whose credential did not count, by why."}, []string{"reason"}),
 	}
-	m.Registry.MustRegister(m.requests, m.duration, m.firstText, m.tokens, m.stages, m.failures, m.shadow,
+	m.Registry.MustRegister(m.requests, m.duration, m.firstText, m.tokens, m.stages, m.failures, m.shadow, m.refusals,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 // Observe counts one finished request.
 func (m *Metrics) Observe(t *pipeline.Trace) {
-	m.requests.WithLabelValues(t.Route, strconv.Itoa(t.Status), t.Code, t.Cache).Inc()
+	tenant := m.tenants.label(t.Tenant)
+	m.requests.WithLabelValues(tenant, t.Route, strconv.Itoa(t.Status), t.Code, t.Cache).Inc()
 	if t.Route == "" {
 		return // it never came to a route, and its model's name is the client's invention
 	}
@@ -60,8 +66,8 @@ func (m *Metrics) Observe(t *pipeline.Trace) {
 		m.firstText.WithLabelValues(t.Route).Observe(float64(t.FirstTextUS) / 1e6)
 	}
 	if t.Cache != "hit" && t.Usage.TotalTokens > 0 {
-		m.tokens.WithLabelValues(t.Model, "prompt").Add(float64(t.Usage.PromptTokens))
-		m.tokens.WithLabelValues(t.Model, "completion").Add(float64(t.Usage.CompletionTokens))
+		m.tokens.WithLabelValues(tenant, t.Model, "prompt").Add(float64(t.Usage.PromptTokens))
+		m.tokens.WithLabelValues(tenant, t.Model, "completion").Add(float64(t.Usage.CompletionTokens))
 	}
 	for _, e := range t.Stages {
 		m.stages.WithLabelValues(e.Stage, e.Plugin).Observe(float64(e.DurationUS) / 1e6)
@@ -72,6 +78,34 @@ func (m *Metrics) Observe(t *pipeline.Trace) {
 			m.failures.WithLabelValues(e.Stage, e.Plugin, e.Error.Code).Inc()
 		}
 	}
+}
+
+// maxTenantLabels bounds the series of a registry: tenants may come from tokens that others sign.
+const maxTenantLabels = 500
+
+// tenantLabels lets the first tenants have series of their own and counts the others together.
+type tenantLabels struct {
+	mu   sync.RWMutex
+	seen map[string]bool
+}
+
+func (t *tenantLabels) label(tenant string) string {
+	t.mu.RLock()
+	known := t.seen[tenant]
+	t.mu.RUnlock()
+	if known {
+		return tenant
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.seen) >= maxTenantLabels && !t.seen[tenant] {
+		return "others"
+	}
+	if t.seen == nil {
+		t.seen = map[string]bool{}
+	}
+	t.seen[tenant] = true
+	return tenant
 }
 
 // Watch adds the figures of a runtime's plugins and state.

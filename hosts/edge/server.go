@@ -7,12 +7,17 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/ledge-run/ledge/runtime"
+	"github.com/ledge-run/ledge/runtime/identity"
 	"github.com/ledge-run/ledge/runtime/openai"
 )
 
@@ -31,28 +36,43 @@ type Server struct {
 	Metrics *Metrics
 	MaxBody int64 // bytes of a request body
 	Version string
+	// AdminCredentials asks for the credential of an administrator or operator on the administration address; without it
+	// whoever reaches the address is the operator.
+	AdminCredentials bool
+
+	flights inFlight
 }
 
 // API is the handler of the public address.
 func (s *Server) API() http.Handler {
 	mux := http.NewServeMux()
-	route(mux, "POST", "/v1/chat/completions", s.chat)
-	route(mux, "POST", "/v1/completions", s.complete)
+	route(mux, "POST", "/v1/chat/completions", s.needs(identity.RoleChat, s.once(s.chat)))
+	route(mux, "POST", "/v1/completions", s.needs(identity.RoleChat, s.once(s.complete)))
 	route(mux, "GET", "/v1/models", s.models)
 	route(mux, "GET", "/v1/models/{id...}", s.model)
-	route(mux, "GET", "/livez", s.livez)
-	route(mux, "GET", "/readyz", s.readyz)
 	mux.HandleFunc("/", notFound)
-	return s.recovered(mux)
+	open := http.NewServeMux() // health is everyone's business
+	route(open, "GET", "/livez", s.livez)
+	route(open, "GET", "/readyz", s.readyz)
+	open.Handle("/", s.authenticated(mux))
+	return s.recovered(open)
 }
 
 // route registers a handler for one method, and an OpenAI-shaped error for the others.
 func route(mux *http.ServeMux, method, path string, h http.HandlerFunc) {
-	mux.HandleFunc(method+" "+path, h)
+	methods(mux, path, map[string]http.HandlerFunc{method: h})
+}
+
+// methods registers a handler for each method, and an OpenAI-shaped error for the others.
+func methods(mux *http.ServeMux, path string, handlers map[string]http.HandlerFunc) {
+	for method, h := range handlers {
+		mux.HandleFunc(method+" "+path, h)
+	}
+	allowed := strings.Join(slices.Sorted(maps.Keys(handlers)), ", ")
 	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Allow", method)
+		w.Header().Set("Allow", allowed)
 		writeError(w, &openai.Error{Status: http.StatusMethodNotAllowed, Type: openai.TypeInvalidRequest, Code: "method_not_allowed",
-			Message: r.Method + " is not supported here; use " + method})
+			Message: r.Method + " is not supported here; use " + allowed})
 	})
 }
 
@@ -81,14 +101,54 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 
 // NewHTTPServer returns a server for a handler with the appliance's timeouts.
 func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	silent := &silentConns{conns: map[net.Conn]bool{}}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), ConnState: silent.track}
+	srv.RegisterOnShutdown(silent.close)
+	return srv
 }
 
-// Serve answers on the listener until ctx ends, then lets requests in work finish for at most grace.
+// silentConns are the connections on which nothing was asked yet. Clients open them in advance, and [http.Server.Shutdown]
+// waits five seconds for each to say something.
+type silentConns struct {
+	mu     sync.Mutex
+	conns  map[net.Conn]bool
+	closed bool
+}
+
+func (s *silentConns) track(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state != http.StateNew {
+		delete(s.conns, c)
+		return
+	}
+	if s.closed {
+		c.Close()
+		return
+	}
+	s.conns[c] = true
+}
+
+func (s *silentConns) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for c := range s.conns {
+		c.Close()
+	}
+}
+
+// Serve answers on the listener, with TLS where the server is configured for it, until ctx ends, then lets requests in work finish for at most grace.
 func Serve(ctx context.Context, srv *http.Server, l net.Listener, grace time.Duration) error {
 	done := make(chan error, 1)
-	go func() { done <- srv.Serve(l) }()
+	go func() {
+		if srv.TLSConfig != nil {
+			done <- srv.ServeTLS(l, "", "")
+			return
+		}
+		done <- srv.Serve(l)
+	}()
 	select {
 	case err := <-done:
 		return err
@@ -106,14 +166,15 @@ func Serve(ctx context.Context, srv *http.Server, l net.Listener, grace time.Dur
 	return err
 }
 
-// identity is who asks. There is one tenant as long as no credentials are configured.
-func (s *Server) identity(*http.Request) runtime.Identity { return runtime.Identity{Tenant: "default"} }
-
 // body reads a request whole, before anything is started for it, within the size and time a body may take.
 func (s *Server) body(w http.ResponseWriter, r *http.Request, v any) ([]byte, error) {
+	return readBody(w, r, v, s.MaxBody)
+}
+
+func readBody(w http.ResponseWriter, r *http.Request, v any, most int64) ([]byte, error) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer has deadlines; then the server's hold
-	b, err := openai.Decode(http.MaxBytesReader(w, r.Body, s.MaxBody), v)
+	b, err := openai.Decode(http.MaxBytesReader(w, r.Body, most), v)
 	if err == nil {
 		_ = control.SetReadDeadline(time.Time{})
 	}

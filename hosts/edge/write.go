@@ -37,6 +37,12 @@ func writeError(w http.ResponseWriter, err error) {
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(e.RetryAfter))
 	}
+	for name, value := range e.Headers {
+		w.Header().Set(name, value)
+	}
+	if e.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="ledge"`)
+	}
 	writeJSON(w, e.Status, e)
 }
 

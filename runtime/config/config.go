@@ -19,6 +19,8 @@ type Config struct {
 	Listen       string              `yaml:"listen"`
 	Admin        string              `yaml:"admin"`
 	Data         string              `yaml:"data"`
+	TLS          TLS                 `yaml:"tls"`
+	Auth         Auth                `yaml:"auth"`
 	Model        Model               `yaml:"model"`
 	Models       map[string]Model    `yaml:"models"`
 	ModelMemory  Size                `yaml:"model_memory"` // 0: four fifths of the device's
@@ -33,6 +35,7 @@ type Config struct {
 	Plugins      map[string]Plugin   `yaml:"plugins"`
 	Routes       map[string]Route    `yaml:"routes"`
 	DirectModels bool                `yaml:"direct_models"`
+	Prices       map[string]Price    `yaml:"prices"` // by model; local: the models on this device
 	Upstreams    map[string]Upstream `yaml:"upstreams"`
 }
 
@@ -56,13 +59,15 @@ type Adapter struct {
 
 // Limits bounds what requests may take.
 type Limits struct {
-	Body           Size     `yaml:"body"`
-	RequestTimeout Duration `yaml:"request_timeout"`
-	Concurrency    int      `yaml:"concurrency"`
-	Queue          int      `yaml:"queue"`
-	MaxTokens      int      `yaml:"max_tokens"`
-	Choices        int      `yaml:"choices"`
-	ToolRounds     int      `yaml:"tool_rounds"`
+	Body           Size        `yaml:"body"`
+	RequestTimeout Duration    `yaml:"request_timeout"`
+	Concurrency    int         `yaml:"concurrency"`
+	Queue          int         `yaml:"queue"`
+	MaxTokens      int         `yaml:"max_tokens"`
+	Choices        int         `yaml:"choices"`
+	ToolRounds     int         `yaml:"tool_rounds"`
+	QueueWait      Duration    `yaml:"queue_wait"` // 0: as long as the client waits
+	Rules          []LimitRule `yaml:"rules"`
 }
 
 // Log says what is written to standard error.

@@ -17,6 +17,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/ledge-run/ledge/policies"
+	"github.com/ledge-run/ledge/runtime/limits"
 	"github.com/ledge-run/ledge/runtime/search"
 )
 
@@ -175,6 +176,8 @@ func (c *Config) validate(src []byte) error {
 			add("upstreams."+name, "%q names the model on this device", Local)
 		}
 	}
+	c.validateAuth(add)
+	c.validateLimits(limits.Dimensions, add)
 	if len(c.Routes) == 0 {
 		add("routes", "there must be at least one route")
 	}

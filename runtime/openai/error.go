@@ -18,6 +18,8 @@ type Error struct {
 	Code    string `json:"code"`
 	// RetryAfter, in seconds, is sent as a header when it is above 0.
 	RetryAfter int `json:"-"`
+	// Headers are sent beside it.
+	Headers map[string]string `json:"-"`
 	// Cause is for the log and the trace; it never reaches a client.
 	Cause error `json:"-"`
 }
@@ -26,6 +28,7 @@ type Error struct {
 const (
 	TypeInvalidRequest = "invalid_request_error"
 	TypeRateLimit      = "rate_limit_error"
+	TypePermission     = "permission_error"
 	TypeServer         = "server_error"
 	TypePolicy         = "policy_error"
 )

@@ -148,6 +148,8 @@ type Request struct {
 	ID       string
 	Tenant   string
 	Access   search.Access // what the caller may read
+	Subject  string        // the user; empty: none
+	Key      string        // id of the API key; empty: none
 	Endpoint string
 	Model    Model // set when the client named a model instead of a route
 	Stream   bool
@@ -158,6 +160,9 @@ type Request struct {
 	Prompt   Prompt // sampling and tools; its text fields are filled for each choice
 	// MaxTokens is what the client asked for; 0: it did not say.
 	MaxTokens int
+	// OnModel, if set, hears which model is to answer and may refuse it. OnEnd, if set, sees the trace before it is kept.
+	OnModel func(Model) error
+	OnEnd   func(*Trace)
 }
 
 // Event is a part of an answer, in this order: one Start, any number of pieces of each choice ending in its Finish, one
@@ -178,6 +183,8 @@ type Start struct {
 	Route string
 	Model string
 	Cache string // hit, miss, bypass
+	// Headers are for the client, beside the answer.
+	Headers map[string]string
 }
 
 // Limits bound every request.
@@ -225,6 +232,9 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 	x.trace = newTrace(p.Now(), route, req)
 	defer func() {
 		x.trace.end(p.Now(), x.usage, err)
+		if req.OnEnd != nil {
+			req.OnEnd(x.trace)
+		}
 		p.Trace(x.trace)
 	}()
 
@@ -233,6 +243,11 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 	}
 	if err := x.chooseModel(); err != nil {
 		return err
+	}
+	if req.OnModel != nil {
+		if err := req.OnModel(x.model); err != nil {
+			return err
+		}
 	}
 	x.noteUndescribed()
 	if err := x.planCache(); err != nil {

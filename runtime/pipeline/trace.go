@@ -16,6 +16,8 @@ type Trace struct {
 	ID          string       `json:"id"`
 	Time        time.Time    `json:"time"`
 	Tenant      string       `json:"tenant"`
+	Subject     string       `json:"subject,omitempty"`
+	Key         string       `json:"key,omitempty"`
 	Endpoint    string       `json:"endpoint"`
 	Route       string       `json:"route"`
 	Version     string       `json:"route_version"`
@@ -86,7 +88,7 @@ const (
 )
 
 func newTrace(now time.Time, route *Route, req *Request) *Trace {
-	return &Trace{ID: req.ID, Time: now.UTC(), Tenant: req.Tenant, Endpoint: req.Endpoint, Route: route.Name,
+	return &Trace{ID: req.ID, Time: now.UTC(), Tenant: req.Tenant, Subject: req.Subject, Key: req.Key, Endpoint: req.Endpoint, Route: route.Name,
 		Version: route.Version, Stream: req.Stream, Cache: cacheBypass, started: now}
 }
 

@@ -172,6 +172,28 @@ func (m *Meta) Get(_ context.Context, name string) (value []byte, ok bool, err e
 	return value, ok, nil
 }
 
+// List returns the records whose names begin with prefix, by name.
+func (m *Meta) List(_ context.Context, prefix string) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	err := m.s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: makeKey("", kindMeta, []byte(prefix))})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			k, ok := parseKey(it.Item().Key())
+			if !ok {
+				continue // Check reports it
+			}
+			payload, _, err := fetch(txn, it.Item().KeyCopy(nil))
+			if err != nil {
+				return fmt.Errorf("host record %s: %w", k.rest, err)
+			}
+			out[string(k.rest)] = payload
+		}
+		return nil
+	})
+	return out, err
+}
+
 // Put stores a record and returns when it is on the disk.
 func (m *Meta) Put(_ context.Context, name string, value []byte) error {
 	k := makeKey("", kindMeta, []byte(name))

@@ -18,6 +18,8 @@ const (
 	kindHead     = 'h'
 	kindMeta     = 'm'
 	kindIndex    = 'i'
+	kindLimit    = 'l'
+	kindAnswer   = 'a'
 )
 
 // key is the parsed form of a record's key.
@@ -61,9 +63,9 @@ func parseKey(b []byte) (k key, ok bool) {
 		return k, false
 	}
 	k.kind, k.rest = b[0], b[1:]
-	host := k.kind == kindMeta || k.kind == kindIndex
+	host := k.kind == kindMeta || k.kind == kindIndex || k.kind == kindLimit
 	switch k.kind {
-	case kindCache:
+	case kindCache, kindAnswer:
 		ok = len(k.rest) == 32
 	case kindKV:
 		k.plugin, k.rest, ok = cutName(k.rest)
@@ -71,7 +73,7 @@ func parseKey(b []byte) (k key, ok bool) {
 		ok = len(k.rest) == 8
 	case kindHead:
 		ok = len(k.rest) == 0
-	case kindMeta, kindIndex, kindDocument:
+	case kindMeta, kindIndex, kindDocument, kindLimit:
 	default:
 		ok = false
 	}

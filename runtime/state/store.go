@@ -5,12 +5,14 @@
 // Key space, by tenant first (lengths are uvarints, so that no name reaches into another's keys):
 //
 //	len tenant | tenant | 'c' | sha256            answer
+//	len tenant | tenant | 'a' | sha256            answer to a request that is made once
 //	len tenant | tenant | 'k' | len plugin | plugin | key
 //	len tenant | tenant | 't' | seq (8, BE)       trace
 //	len tenant | tenant | 'd' | name              record of documents and their index
 //	len tenant | tenant | 'h'                     head and foot of the tenant's chain of traces
 //	0          | 'm' | name                       host record
 //	0          | 'i' | request id                 where its trace is: tenant and seq
+//	0          | 'l' | rule, and whom it counts   counter of a limit
 //
 // The package knows nothing of what the records mean. Start reading at [Open].
 package state

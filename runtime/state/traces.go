@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -130,12 +132,38 @@ func (t *Traces) Get(_ context.Context, id string) (doc []byte, ok bool, err err
 	return doc, ok, nil
 }
 
-// Recent returns the tenant's latest traces, newest first. Damaged ones are passed over; Check reports them.
+// Recent returns the latest traces of a tenant, or of all for an empty one, newest first. Damaged ones are passed over;
+// Check reports them.
 func (t *Traces) Recent(_ context.Context, tenant string, limit int) ([][]byte, error) {
 	if err := t.flush(); err != nil {
 		return nil, err
 	}
-	var out [][]byte
+	tenants := []string{tenant}
+	if tenant == "" {
+		t.write.Lock()
+		tenants = slices.Collect(maps.Keys(t.chains))
+		t.write.Unlock()
+	}
+	var all []trace
+	for _, tenant := range tenants {
+		list, err := t.recent(tenant, limit)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	if len(tenants) > 1 {
+		slices.SortStableFunc(all, func(a, b trace) int { return b.time.Compare(a.time) })
+	}
+	out := make([][]byte, min(len(all), limit))
+	for i := range out {
+		out[i] = all[i].doc
+	}
+	return out, nil
+}
+
+func (t *Traces) recent(tenant string, limit int) ([]trace, error) {
+	var out []trace
 	err := t.s.db.View(func(txn *badger.Txn) error {
 		prefix := makeKey(tenant, kindTrace, nil)
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true})
@@ -148,7 +176,7 @@ func (t *Traces) Recent(_ context.Context, tenant string, limit int) ([][]byte, 
 			}
 			if payload, err := unseal(item.Key(), value); err == nil {
 				if tr, ok := parseTrace(payload); ok {
-					out = append(out, tr.doc)
+					out = append(out, tr)
 				}
 			}
 		}
