@@ -38,6 +38,8 @@ func (s *Server) API() http.Handler {
 	mux := http.NewServeMux()
 	route(mux, "POST", "/v1/chat/completions", s.chat)
 	route(mux, "POST", "/v1/completions", s.complete)
+	route(mux, "POST", "/v1/embeddings", s.embed)
+	route(mux, "POST", "/v1/rerank", s.rerank)
 	route(mux, "GET", "/v1/models", s.models)
 	route(mux, "GET", "/v1/models/{id...}", s.model)
 	route(mux, "GET", "/livez", s.livez)
