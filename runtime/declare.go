@@ -67,6 +67,10 @@ func (r *Runtime) declare(ctx context.Context, c named, adapters map[string]stri
 	if err != nil {
 		return nil, spec, err
 	}
+	if d.plan.Info.Encoder {
+		d.leave()
+		return nil, spec, fmt.Errorf("%w; embedding_model.file is its place", engine.ErrEncoder)
+	}
 	m := &localModel{id: c.name, base: c.name, models: &r.locals, context: d.plan.Info.ContextTokens, tier: c.Tier, manner: d.manner, leave: d.leave}
 	if d.opts.Digest, err = r.digestOf(ctx, d.file); err != nil {
 		d.leave()

@@ -34,18 +34,19 @@ type Options struct {
 
 // Runtime answers requests. It is safe for concurrent use.
 type Runtime struct {
-	cfg     *config.Config
-	log     *slog.Logger
-	dir     string
-	store   *state.Store
-	sandbox *wasm.Host
-	plugins map[string]*Plugin
-	locals  localModels
-	remote  map[string]*remoteModel
-	pipe    pipeline.Pipeline
-	library *search.Library
-	ingest  *ingest.Queue
-	started time.Time
+	cfg                *config.Config
+	log                *slog.Logger
+	dir                string
+	store              *state.Store
+	sandbox            *wasm.Host
+	plugins            map[string]*Plugin
+	locals             localModels
+	embedder, reranker *encoderModel // nil where none is configured
+	remote             map[string]*remoteModel
+	pipe               pipeline.Pipeline
+	library            *search.Library
+	ingest             *ingest.Queue
+	started            time.Time
 
 	routesMu sync.RWMutex
 	routes   map[string]*pipeline.Route
@@ -89,6 +90,9 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 		return nil, err
 	}
 	if err = r.openModels(ctx); err != nil {
+		return nil, err
+	}
+	if err = r.openEncoders(ctx); err != nil {
 		return nil, err
 	}
 	r.pipe = pipeline.Pipeline{
@@ -135,7 +139,7 @@ func (r *Runtime) Close(ctx context.Context) error {
 	for _, p := range r.plugins {
 		errs = append(errs, p.close(ctx))
 	}
-	errs = append(errs, r.locals.close())
+	errs = append(errs, r.locals.close(), r.closeEncoders())
 	for _, m := range r.remote {
 		m.target.Close()
 	}
@@ -270,6 +274,11 @@ func (r *Runtime) Models(who Identity) []openai.Model {
 	out := []openai.Model{}
 	for _, name := range slices.Sorted(maps.Keys(r.routes)) {
 		out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: "ledge-route"})
+	}
+	for _, m := range []*encoderModel{r.embedder, r.reranker} {
+		if m != nil {
+			out = append(out, openai.Model{ID: m.id, Object: "model", Created: created, OwnedBy: "ledge"})
+		}
 	}
 	if r.cfg.DirectModels {
 		for _, m := range []struct {

@@ -48,6 +48,8 @@ func (s *Server) API() http.Handler {
 	mux := http.NewServeMux()
 	route(mux, "POST", "/v1/chat/completions", s.needs(identity.RoleChat, s.once(s.chat)))
 	route(mux, "POST", "/v1/completions", s.needs(identity.RoleChat, s.once(s.complete)))
+	route(mux, "POST", "/v1/embeddings", s.needs(identity.RoleEmbed, s.embed))
+	route(mux, "POST", "/v1/rerank", s.needs(identity.RoleEmbed, s.rerank))
 	route(mux, "GET", "/v1/models", s.models)
 	route(mux, "GET", "/v1/models/{id...}", s.model)
 	mux.HandleFunc("/", notFound)

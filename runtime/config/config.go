@@ -16,27 +16,29 @@ import (
 
 // Config is a whole configuration with every default filled in.
 type Config struct {
-	Listen       string              `yaml:"listen"`
-	Admin        string              `yaml:"admin"`
-	Data         string              `yaml:"data"`
-	TLS          TLS                 `yaml:"tls"`
-	Auth         Auth                `yaml:"auth"`
-	Model        Model               `yaml:"model"`
-	Models       map[string]Model    `yaml:"models"`
-	ModelMemory  Size                `yaml:"model_memory"` // 0: four fifths of the device's
-	Adapters     map[string]Adapter  `yaml:"adapters"`
-	Limits       Limits              `yaml:"limits"`
-	Log          Log                 `yaml:"log"`
-	Trace        Trace               `yaml:"trace"`
-	Cache        Cache               `yaml:"cache"`
-	KV           KV                  `yaml:"kv"`
-	Documents    Documents           `yaml:"documents"`
-	Sandbox      Sandbox             `yaml:"sandbox"`
-	Plugins      map[string]Plugin   `yaml:"plugins"`
-	Routes       map[string]Route    `yaml:"routes"`
-	DirectModels bool                `yaml:"direct_models"`
-	Prices       map[string]Price    `yaml:"prices"` // by model; local: the models on this device
-	Upstreams    map[string]Upstream `yaml:"upstreams"`
+	Listen         string              `yaml:"listen"`
+	Admin          string              `yaml:"admin"`
+	Data           string              `yaml:"data"`
+	TLS            TLS                 `yaml:"tls"`
+	Auth           Auth                `yaml:"auth"`
+	Model          Model               `yaml:"model"`
+	Models         map[string]Model    `yaml:"models"`
+	ModelMemory    Size                `yaml:"model_memory"` // 0: four fifths of the device's
+	Adapters       map[string]Adapter  `yaml:"adapters"`
+	EmbeddingModel Encoder             `yaml:"embedding_model"`
+	RerankModel    Encoder             `yaml:"rerank_model"`
+	Limits         Limits              `yaml:"limits"`
+	Log            Log                 `yaml:"log"`
+	Trace          Trace               `yaml:"trace"`
+	Cache          Cache               `yaml:"cache"`
+	KV             KV                  `yaml:"kv"`
+	Documents      Documents           `yaml:"documents"`
+	Sandbox        Sandbox             `yaml:"sandbox"`
+	Plugins        map[string]Plugin   `yaml:"plugins"`
+	Routes         map[string]Route    `yaml:"routes"`
+	DirectModels   bool                `yaml:"direct_models"`
+	Prices         map[string]Price    `yaml:"prices"` // by model; local: the models on this device
+	Upstreams      map[string]Upstream `yaml:"upstreams"`
 }
 
 // Model is a model on this device. One of Models takes the numbers that it does not give from Model.
@@ -49,6 +51,13 @@ type Model struct {
 	PrefixDisk *Size  `yaml:"prefix_disk"` // 0: prefixes are kept in memory only
 	Tier       string `yaml:"tier"`        // for routers
 	Pin        bool   `yaml:"pin"`         // loaded at the start, and never unloaded
+}
+
+// Encoder is a model on this device for embeddings or for ranking.
+type Encoder struct {
+	File    string `yaml:"file"`
+	ID      string `yaml:"id"` // empty: the file's name without .gguf
+	Threads int    `yaml:"threads"`
 }
 
 // Adapter is a LoRA adapter that clients and routes choose by its name.

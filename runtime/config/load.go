@@ -205,6 +205,8 @@ var localNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 func (c *Config) validateModels(add func(path, format string, args ...any), notNegative func(path string, n int)) {
 	notNegative("model.threads", c.Model.Threads)
 	notNegative("model.max_context", c.Model.MaxContext)
+	notNegative("embedding_model.threads", c.EmbeddingModel.Threads)
+	notNegative("rerank_model.threads", c.RerankModel.Threads)
 	for _, name := range slices.Sorted(maps.Keys(c.Models)) {
 		path, m := "models."+name, c.Models[name]
 		_, route := c.Routes[name]

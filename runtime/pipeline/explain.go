@@ -43,6 +43,14 @@ func (p *Pipeline) Explain(ctx context.Context, route *Route, pinned Model, cont
 	return out, nil
 }
 
+// Direct delivers the trace of a request that was answered without a route, or failed so.
+func Direct(p *Pipeline, req *Request, model string, began time.Time, usage openai.Usage, err error) {
+	t := newTrace(began, &Route{}, req)
+	t.Model = clip(model, 200)
+	t.end(p.Now(), usage, err)
+	p.Trace(t)
+}
+
 // Rejected delivers the trace of a request that was refused before it came to a route.
 func Rejected(p *Pipeline, req *Request, model string, err error) {
 	t := newTrace(p.Now(), &Route{}, req)

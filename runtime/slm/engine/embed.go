@@ -21,7 +21,7 @@ var ErrNoRank = errors.New("the model has no classifier to rank with; a cross-en
 // embedRows is about how many tokens of several texts are passed at once.
 const embedRows = model.MaxRows
 
-// embedder is what the engine's embedding requests share: they run one after the other.
+// embedder is what the engine's embedding requests share: their batches run one after the other.
 type embedder struct {
 	turn    chan struct{} // holds a token while nobody is at work
 	scratch model.Scratch
@@ -140,24 +140,34 @@ func (e *Engine) pooled(ctx context.Context, texts [][]int32, each func([]float3
 		return err
 	}
 	defer leave()
-	select {
-	case <-e.embed.turn:
-		defer func() { e.embed.turn <- struct{}{} }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 	for len(texts) > 0 {
 		n, rows := 0, 0
 		for n < len(texts) && (n == 0 || rows+len(texts[n]) <= embedRows) {
 			rows += len(texts[n])
 			n++
 		}
-		if err := e.poolBatch(ctx, texts[:n], each); err != nil {
+		if err := e.takeTurn(ctx, texts[:n], rows, each); err != nil {
 			return err
 		}
-		if texts = texts[n:]; rows > 4*embedRows {
-			e.embed.scratch = model.Scratch{} // a long text's buffers are not kept
-		}
+		texts = texts[n:]
+	}
+	return nil
+}
+
+// takeTurn passes some texts when it is this request's turn. Each batch waits for one of its own, so that no request
+// waits for a whole other one.
+func (e *Engine) takeTurn(ctx context.Context, texts [][]int32, rows int, each func([]float32) error) error {
+	select {
+	case <-e.embed.turn:
+		defer func() { e.embed.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := e.poolBatch(ctx, texts, each); err != nil {
+		return err
+	}
+	if rows > 4*embedRows {
+		e.embed.scratch = model.Scratch{} // a long text's buffers are not kept
 	}
 	return nil
 }

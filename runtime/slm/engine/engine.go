@@ -250,6 +250,7 @@ type Info struct {
 	CacheBytes    int64          `json:"cache_bytes_per_token"`
 	Types         map[string]int `json:"types"` // tensors by element type
 	HasTemplate   bool           `json:"has_template"`
+	Encoder       bool           `json:"encoder,omitempty"` // has embeddings, and no answers
 	Kernels       string         `json:"kernels"`
 	Threads       int            `json:"threads"`
 }
@@ -261,7 +262,7 @@ func (e *Engine) info(threads int) Info {
 	name, _ := e.file.String("general.name")
 	i := Info{Name: name, Architecture: e.model.Architecture, FileBytes: e.file.Size(), Layers: e.model.Layers, Embedding: e.model.Dim,
 		ContextTokens: e.context, TrainedTokens: e.model.Context, Vocabulary: e.model.Vocab, CacheBytes: e.kv.BytesPerToken(),
-		Types: map[string]int{}, HasTemplate: e.own, Kernels: kernel.Path(), Threads: threads}
+		Types: map[string]int{}, HasTemplate: e.own, Encoder: e.model.Encoder(), Kernels: kernel.Path(), Threads: threads}
 	for _, t := range e.file.Tensors() {
 		n := int64(1)
 		for _, d := range t.Dims {

@@ -70,6 +70,7 @@ const tableBytes = 200
 // and each request's own.
 func workBytes(m *model.Model) int64 {
 	row := 3*m.Dim + 2*m.Heads*m.HeadDim + 2*m.KVHeads*m.HeadDim + 2*m.FFN // activations
+	row += (m.ExpertsUsed + 1) * m.Dim                                     // experts' results
 	row += (m.Dim + m.FFN) / 2                                             // quantized ones
 	units := (model.MaxRows/8 + maxRunning) * m.KVHeads * 2 * model.PageTokens * m.HeadDim
 	logits := 2 * maxRunning * m.Vocab

@@ -100,7 +100,11 @@ func (m *Model) adaptable() map[string]kernel.Matrix {
 	out := map[string]kernel.Matrix{}
 	for i := range m.layers {
 		l := &m.layers[i]
-		for _, w := range []*linear{&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down} {
+		all := []*linear{&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down}
+		if l.conv != nil {
+			all = append(all, &l.conv.in, &l.conv.out)
+		}
+		for _, w := range all {
 			if w.name != "" {
 				out[w.name] = kernel.Matrix{Rows: max(out[w.name].Rows, w.from+w.weight.Rows), Cols: w.weight.Cols}
 			}

@@ -23,7 +23,9 @@ type Config struct {
 	Heads        int
 	KVHeads      int
 	HeadDim      int
-	FFN          int
+	FFN          int // of one expert, where there are experts
+	Experts      int // 0: none
+	ExpertsUsed  int // of which a token passes so many
 	Vocab        int
 	Context      int // tokens the model was made for
 	Eps          float32
@@ -31,13 +33,18 @@ type Config struct {
 	Pooling      Pooling
 
 	features
-	ropes      [2]rope // for all layers, and for those with a window
-	usesRope   [2]bool
-	windows    []int   // a layer: tokens that a token sees, itself included; 0: all before it
-	embedScale float32 // of embeddings; 1: none
-	scoreScale float32 // of products of queries and keys
-	scoreCap   float32 // scores stay between -cap and cap; 0: no cap
-	logitCap   float32
+	ropes       [2]rope // for all layers, and for those with a window
+	usesRope    [2]bool
+	windows     []int   // a layer: tokens that a token sees, itself included; 0: all before it
+	embedScale  float32 // of embeddings; 1: none
+	addScale    float32 // of results before they are added
+	logitScale  float32
+	expertScale float32
+	taps        int     // tokens that a short convolution sees
+	convs       []bool  // a layer: it has one
+	scoreScale  float32 // of products of queries and keys
+	scoreCap    float32 // scores stay between -cap and cap; 0: no cap
+	logitLimit  float32 // of logits, likewise
 }
 
 // Bounds of hyperparameters, far above real models, so that a lying file cannot make sizes overflow.
@@ -104,11 +111,11 @@ func readConfig(f *gguf.File) (*Config, error) {
 		return nil, fmt.Errorf("the architecture %.60q is not supported; supported are %s", arch, strings.Join(slices.Sorted(maps.Keys(architectures)), ", "))
 	}
 	h := &hyper{f: f, arch: arch}
-	c := &Config{Architecture: arch, features: known, embedScale: 1}
+	c := &Config{Architecture: arch, features: known, embedScale: 1, addScale: 1, logitScale: 1}
 	c.Layers = h.integer("block_count", 0, maxLayers)
 	c.Dim = h.integer("embedding_length", 0, maxDim)
 	c.Heads = h.integer("attention.head_count", 0, maxDim)
-	c.KVHeads = h.integer("attention.head_count_kv", c.Heads, maxDim)
+	c.KVHeads = c.readKVHeads(h)
 	c.FFN = h.integer("feed_forward_length", 0, maxDim*8)
 	c.Context = h.integer("context_length", 0, maxContext)
 	eps := "attention.layer_norm_rms_epsilon"
@@ -129,11 +136,39 @@ func readConfig(f *gguf.File) (*Config, error) {
 	if v := h.integer("attention.value_length", c.HeadDim, maxDim); v != c.HeadDim && h.err == nil {
 		return nil, fmt.Errorf("%s.attention.value_length %d differs from the key length %d, which is not supported", arch, v, c.HeadDim)
 	}
+	c.readExperts(h)
 	c.readScales(h)
 	c.readWindows(h)
 	c.readRope(h)
 	c.readPooling(h)
 	return c, h.err
+}
+
+// readKVHeads also finds the layers with a convolution, which have none.
+func (c *Config) readKVHeads(h *hyper) int {
+	const key = "attention.head_count_kv"
+	each, ok := h.f.Ints(h.arch + "." + key)
+	if !c.conv || !ok || h.err != nil {
+		return h.integer(key, max(c.Heads, 1), maxDim)
+	}
+	if len(each) < c.Layers {
+		h.fail("%s has %d entries for %d layers", key, len(each), c.Layers)
+		return 1
+	}
+	c.taps = h.integer("shortconv.l_cache", 0, maxTaps)
+	c.convs = make([]bool, c.Layers)
+	heads := int32(0)
+	for i, n := range each[:c.Layers] {
+		switch {
+		case n == 0:
+			c.convs[i] = true
+		case n < 0 || n > maxDim || heads != 0 && n != heads:
+			h.fail("%s is %d and %d in layers, which is not supported", key, heads, n)
+		default:
+			heads = n
+		}
+	}
+	return int(max(heads, 1))
 }
 
 // readScales reads what numbers are multiplied by, and their caps.
@@ -146,9 +181,26 @@ func (c *Config) readScales(h *hyper) {
 		of = max(c.Dim/c.Heads, 1)
 	}
 	c.scoreScale = float32(1 / math.Sqrt(float64(of)))
-	if c.softcap {
-		c.scoreCap = h.number("attn_logit_softcapping", 50, 1e-6, 1e6)
-		c.logitCap = h.number("final_logit_softcapping", 30, 1e-6, 1e6)
+	if c.scores {
+		c.scoreCap = h.number("attn_logit_softcapping", 50, 0, 1e6)
+	}
+	if c.capped {
+		c.logitLimit = h.number("final_logit_softcapping", float64(c.logitCap), 0, 1e6)
+	}
+	if !c.scales {
+		return
+	}
+	factor := func(key string, to *float32) {
+		if v := h.number(key, 0, -1e6, 1e6); v != 0 {
+			*to = v
+		}
+	}
+	factor("embedding_scale", &c.embedScale)
+	factor("attention.scale", &c.scoreScale)
+	factor("residual_scale", &c.addScale)
+	factor("logit_scale", &c.logitScale)
+	if on, ok := h.f.Bool(h.arch + ".rope.scaling.finetuned"); ok && !on {
+		c.rotation = rotateNone
 	}
 }
 

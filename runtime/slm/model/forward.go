@@ -29,6 +29,8 @@ type Scratch struct {
 	units                               []unit
 	attention                           []attention
 	products                            []kernel.Product
+	parts, routes, expertIn             []float32 // of experts
+	chosen                              []choice
 	low                                 []float32 // products with the first matrices of adapters
 	angles                              [2]angles // of the kinds of RoPE
 }
@@ -182,8 +184,11 @@ func (f *pass) logits(wanted int) []float32 {
 	logits := grow(&sc.logits, wanted*m.Vocab)
 	kernel.MatMul(f.p, &sc.ws, &m.output.weight, logits, normed, wanted)
 	m.output.scaleThenBias(logits, wanted)
-	if m.logitCap > 0 {
-		kernel.SoftCap(logits, m.logitCap)
+	if m.logitScale != 1 {
+		kernel.Scale(logits, 1/m.logitScale)
+	}
+	if m.logitLimit > 0 {
+		kernel.SoftCap(logits, m.logitLimit)
 	}
 	return logits
 }
@@ -214,15 +219,30 @@ func (f *pass) block(index int) {
 	x := sc.x[:n*m.Dim]
 	normed, out := grow(&sc.normed, n*m.Dim), grow(&sc.out, n*m.Dim)
 	l.attnNorm.apply(normed, x)
-	f.attention(index, normed, out)
-	if l.postAttn.weight != nil {
-		l.postAttn.apply(out, out)
+	if l.conv != nil {
+		f.convolve(index, normed, out)
+	} else {
+		f.attention(index, normed, out)
 	}
-	kernel.Add(x, out)
-	l.ffnNorm.apply(normed, x)
-	f.feedForward(l, normed, out)
-	if l.postFFN.weight != nil {
-		l.postFFN.apply(out, out)
+	f.addResult(&l.postAttn, x, out)
+	if l.ffnNorm.weight != nil {
+		l.ffnNorm.apply(normed, x)
+	}
+	if l.experts != nil {
+		f.passExperts(l, normed, out)
+	} else {
+		f.feedForward(l, normed, out)
+	}
+	f.addResult(&l.postFFN, x, out)
+}
+
+// addResult adds a part's result to the states.
+func (f *pass) addResult(post *norm, x, out []float32) {
+	if post.weight != nil {
+		post.apply(out, out)
+	}
+	if f.m.addScale != 1 {
+		kernel.Scale(out, f.m.addScale)
 	}
 	kernel.Add(x, out)
 }

@@ -24,6 +24,9 @@ type KV struct {
 	m      *Model
 	format kernel.Type
 	row    int // units of storage of one head's row: elements, or bytes for Q8_0
+	places []place
+	size   int // units of a page
+	bytes  int // of a token
 	mu     sync.Mutex
 	free   []*Page
 	live   atomic.Int64
@@ -39,6 +42,9 @@ type Page struct {
 	q8   []byte
 }
 
+// place is where a layer's rows lie in a page: a row of each head's keys and values a token, or one row of a convolution.
+type place struct{ start, row, rows int }
+
 // NewKV returns a source of pages with elements of the type F32, F16 or Q8_0.
 func (m *Model) NewKV(format kernel.Type) (*KV, error) {
 	kv := &KV{m: m, format: format, row: m.HeadDim}
@@ -52,6 +58,20 @@ func (m *Model) NewKV(format kernel.Type) (*KV, error) {
 	default:
 		return nil, fmt.Errorf("a KV cache of the type %s is not supported; F32, F16 and Q8_0 are", format)
 	}
+	for i := range m.layers {
+		p, dim := place{kv.size, kv.row, 2 * m.KVHeads}, m.HeadDim
+		if m.layers[i].conv != nil {
+			p, dim = place{kv.size, m.Dim, 1}, m.Dim
+			if format == kernel.Q8_0 {
+				if p.row = format.RowBytes(dim); p.row == 0 {
+					return nil, fmt.Errorf("a KV cache of the type Q8_0 needs a multiple of 32 dimensions; this model has %d: use F16", dim)
+				}
+			}
+		}
+		kv.places = append(kv.places, p)
+		kv.size += PageTokens * p.row * p.rows
+		kv.bytes += p.rows * format.RowBytes(dim)
+	}
 	return kv, nil
 }
 
@@ -60,7 +80,7 @@ func (kv *KV) Format() kernel.Type { return kv.format }
 
 // BytesPerToken is what one token takes.
 func (kv *KV) BytesPerToken() int64 {
-	return int64(kv.m.Layers) * int64(kv.m.KVHeads) * 2 * int64(kv.format.RowBytes(kv.m.HeadDim))
+	return int64(kv.bytes)
 }
 
 // PageBytes is the size of a page.
@@ -69,7 +89,7 @@ func (kv *KV) PageBytes() int64 { return kv.BytesPerToken() * PageTokens }
 // Pages is the number of pages that are held.
 func (kv *KV) Pages() int { return int(kv.live.Load()) }
 
-func (kv *KV) units() int { return kv.m.Layers * 2 * kv.m.KVHeads * PageTokens * kv.row }
+func (kv *KV) units() int { return kv.size }
 
 // NewPage returns a page that the caller holds. What it contains is undefined.
 func (kv *KV) NewPage() *Page {
@@ -123,15 +143,17 @@ func (p *Page) Shared() bool { return p.refs.Load() > 1 }
 
 // copyTokens copies the rows of the first n tokens.
 func (p *Page) copyTokens(from *Page, n int) {
-	row := p.kv.row
-	for at := 0; at < p.kv.units(); at += PageTokens * row {
-		switch p.kv.format {
-		case kernel.F32:
-			copy(p.f32[at:at+n*row], from.f32[at:])
-		case kernel.F16:
-			copy(p.f16[at:at+n*row], from.f16[at:])
-		case kernel.Q8_0:
-			copy(p.q8[at:at+n*row], from.q8[at:])
+	for _, l := range p.kv.places {
+		for i := range l.rows {
+			at := l.start + i*PageTokens*l.row
+			switch p.kv.format {
+			case kernel.F32:
+				copy(p.f32[at:at+n*l.row], from.f32[at:])
+			case kernel.F16:
+				copy(p.f16[at:at+n*l.row], from.f16[at:])
+			case kernel.Q8_0:
+				copy(p.q8[at:at+n*l.row], from.q8[at:])
+			}
 		}
 	}
 }
@@ -164,12 +186,14 @@ func (p *Page) SetBytes(b []byte) error {
 
 // at is where a head's rows begin; part is 0 for keys and 1 for values.
 func (kv *KV) at(layer, part, head int) int {
-	return ((layer*2+part)*kv.m.KVHeads + head) * PageTokens * kv.row
+	p := &kv.places[layer]
+	return p.start + (part*kv.m.KVHeads+head)*PageTokens*p.row
 }
 
 // store writes one head's row of a token.
 func (p *Page) store(layer, part, head, token int, row []float32) {
-	at := p.kv.at(layer, part, head) + token*p.kv.row
+	size := p.kv.places[layer].row
+	at := p.kv.at(layer, part, head) + token*size
 	switch p.kv.format {
 	case kernel.F32:
 		copy(p.f32[at:at+len(row)], row)
@@ -179,7 +203,7 @@ func (p *Page) store(layer, part, head, token int, row []float32) {
 			dst[i] = kernel.F32ToF16(v)
 		}
 	case kernel.Q8_0:
-		storeQ8(p.q8[at:at+p.kv.row], row)
+		storeQ8(p.q8[at:at+size], row)
 	}
 }
 

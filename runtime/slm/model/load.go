@@ -31,6 +31,12 @@ func (m *Model) BytesPerToken() int64 {
 		for _, w := range []*linear{&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down} {
 			n += len(w.weight.Data)
 		}
+		if l.conv != nil {
+			n += len(l.conv.in.weight.Data) + len(l.conv.out.weight.Data)
+		}
+		if x := l.experts; x != nil {
+			n += (len(x.gate[0].weight.Data) + len(x.up[0].weight.Data) + len(x.down[0].weight.Data)) * m.ExpertsUsed
+		}
 	}
 	return int64(n)
 }
@@ -42,8 +48,10 @@ type layer struct {
 	qNorm, kNorm      norm // of each head
 	q, k, v, o        linear
 	gate, up, down    linear
-	rope              int // which of the model's kinds of RoPE; -1: none
-	window            int // tokens that a token sees, itself included; 0: all before it
+	experts           *experts   // in the place of the three; nil: none
+	conv              *shortConv // in the place of attention; nil: attention
+	rope              int        // which of the model's kinds of RoPE; -1: none
+	window            int        // tokens that a token sees, itself included; 0: all before it
 }
 
 // linear is a matrix with what some files apply to its product: one factor for all, and a bias.
@@ -100,7 +108,11 @@ func Load(f *gguf.File, vocab, context int) (*Model, error) {
 	if c.encoder {
 		l.loadEncoder(m)
 	} else {
-		m.norm = l.norm("output_norm", c.Dim)
+		name := "output_norm"
+		if c.conv {
+			name = "token_embd_norm" // a misnomer of the files
+		}
+		m.norm = l.norm(name, c.Dim)
 		m.output = linear{weight: m.embedding, scale: 1}
 		if l.has("output.weight") && !c.tied {
 			m.output = l.linear("output", c.Vocab, c.Dim)
@@ -116,11 +128,6 @@ func Load(f *gguf.File, vocab, context int) (*Model, error) {
 	for i := 0; i < c.Layers && l.err == nil; i++ {
 		m.layers = append(m.layers, l.layer(i))
 	}
-	for _, expert := range []string{"blk.0.ffn_gate_exps.weight", "blk.0.ffn_gate_inp.weight"} {
-		if l.has(expert) && l.err != nil {
-			return nil, fmt.Errorf("models with experts are not supported (%s)", expert)
-		}
-	}
 	if m.weights = l.made; m.output.weight.Same(&m.embedding) { // tied: else only single rows of it are read
 		m.weights = append(m.weights, m.embedding)
 	}
@@ -134,8 +141,11 @@ func (l *loader) layer(i int) layer {
 	if c.encoder {
 		before, after = "attn_output_norm", "layer_output_norm"
 	}
-	out := layer{window: c.windows[i], rope: -1, attnNorm: l.norm(name(before), c.Dim), ffnNorm: l.norm(name(after), c.Dim)}
-	if c.rotation != rotateNone {
+	out := layer{window: c.windows[i], rope: -1, attnNorm: l.norm(name(before), c.Dim)}
+	if l.has(name(after+".weight")) || !(c.layerNorm && c.gating == gateSeparate) {
+		out.ffnNorm = l.norm(name(after), c.Dim) // without it, both parts see the same states (StableLM 2)
+	}
+	if c.rotation != rotateNone && (c.noRope == 0 || (i+1)%c.noRope != 0) {
 		out.rope = 0
 		if out.window > 0 {
 			out.rope = 1
@@ -146,9 +156,27 @@ func (l *loader) layer(i int) layer {
 		out.postAttn = l.norm(name("post_attention_norm"), c.Dim)
 		out.postFFN = l.norm(name("post_ffw_norm"), c.Dim)
 	}
+	if c.convs != nil && c.convs[i] {
+		out.conv = l.shortConv(name)
+	} else {
+		l.attention(&out, name)
+	}
+	if c.Experts > 0 {
+		out.experts = l.experts(name)
+	} else {
+		l.feedForward(&out, name)
+	}
+	return out
+}
+
+func (l *loader) attention(out *layer, name func(string) string) {
+	c := l.c
 	if c.queryNorm {
 		out.qNorm = l.norm(name("attn_q_norm"), c.HeadDim)
 		out.kNorm = l.norm(name("attn_k_norm"), c.HeadDim)
+	} else if l.has(name("attn_q_norm.weight")) { // each head has weights of its own
+		out.qNorm = l.norm(name("attn_q_norm"), c.HeadDim, c.Heads)
+		out.kNorm = l.norm(name("attn_k_norm"), c.HeadDim, c.KVHeads)
 	}
 	qDim, kvDim := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	if l.has(name("attn_qkv.weight")) {
@@ -160,6 +188,10 @@ func (l *loader) layer(i int) layer {
 		out.v = l.linear(name("attn_v"), kvDim, c.Dim)
 	}
 	out.o = l.linear(name("attn_output"), c.Dim, qDim)
+}
+
+func (l *loader) feedForward(out *layer, name func(string) string) {
+	c := l.c
 	switch c.gating {
 	case gateFused:
 		p := l.parts(name("ffn_up"), c.Dim, c.FFN, c.FFN)
@@ -174,7 +206,6 @@ func (l *loader) layer(i int) layer {
 	if !c.scaledFFN {
 		out.gate.scale, out.up.scale, out.down.scale = 1, 1, 1
 	}
-	return out
 }
 
 // contextUnit is what llama.cpp rounds the length of a context up to before it chooses factors.
@@ -258,17 +289,22 @@ func (l *loader) matrix(name string, rows, cols int) kernel.Matrix {
 	return kernel.NewMatrix(t.Type, rows, cols, t.Data)
 }
 
-// vector copies a vector of float32: its place in the file need not be aligned.
-func (l *loader) vector(name string, n int) []float32 {
-	t, ok := l.tensor(name, n)
-	if !ok {
+// vector copies a tensor of float32: its place in the file need not be aligned.
+func (l *loader) vector(name string, dims ...int) []float32 {
+	if _, ok := l.tensor(name, dims...); !ok {
 		return nil
 	}
+	return l.floats(name)
+}
+
+// floats copies all of a tensor whose shape is known to be right.
+func (l *loader) floats(name string) []float32 {
+	t, _ := l.f.Tensor(name)
 	if t.Type != kernel.F32 {
 		l.err = fmt.Errorf("the tensor %s has the type %s, expected F32", name, t.Type)
 		return nil
 	}
-	out := make([]float32, n)
+	out := make([]float32, len(t.Data)/4)
 	for i := range out {
 		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Data[i*4:]))
 	}
@@ -315,10 +351,10 @@ func (l *loader) parts(name string, cols int, rows ...int) []linear {
 }
 
 // norm fetches the weights of a norm, and its bias where there is one.
-func (l *loader) norm(name string, n int) norm {
-	out := norm{weight: l.vector(name+".weight", n), layer: l.c.layerNorm, eps: l.c.Eps}
+func (l *loader) norm(name string, dims ...int) norm {
+	out := norm{weight: l.vector(name+".weight", dims...), layer: l.c.layerNorm, eps: l.c.Eps}
 	if l.has(name + ".bias") {
-		out.bias = l.vector(name+".bias", n)
+		out.bias = l.vector(name+".bias", dims...)
 	}
 	return out
 }

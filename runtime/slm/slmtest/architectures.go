@@ -102,6 +102,36 @@ var attentionBiases = []weights{bias("blk.N.attn_q.bias", archHeads*archHead), b
 // layerNormBiases are those of a decoder with LayerNorm.
 var layerNormBiases = []weights{bias("output_norm.bias", archDim), bias("blk.N.attn_norm.bias", archDim), bias("blk.N.ffn_norm.bias", archDim)}
 
+// outputBiases are those of the matrices after attention and gate.
+var outputBiases = []weights{bias("blk.N.attn_output.bias", archDim), bias("blk.N.ffn_up.bias", archFFN), bias("blk.N.ffn_down.bias", archDim)}
+
+// mixture is a decoder with four experts.
+var mixture = plus(without(decoder, "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"), w("blk.N.ffn_gate_inp.weight", archDim, 4),
+	w("blk.N.ffn_gate_exps.weight", archDim, archFFN, 4), w("blk.N.ffn_up_exps.weight", archDim, archFFN, 4), w("blk.N.ffn_down_exps.weight", archFFN, archDim, 4))
+
+// wideDecoder has heads that are together half as wide as the embedding.
+var wideDecoder = plus(without(decoder, "attn_q.weight", "attn_output.weight"), w("blk.N.attn_q.weight", archDim, 2*archHead), w("blk.N.attn_output.weight", 2*archHead, archDim))
+
+var wide = map[string]any{"attention.head_count": uint32(2)}
+
+// lfm2 has attention in its second layer of three, and convolutions in the others.
+func lfm2() []weights {
+	out := plus(without(decoder, "attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_output.weight"), ones("token_embd_norm.weight", archDim))
+	out = slices.DeleteFunc(out, func(t weights) bool { return t.name == "output_norm.weight" })
+	for _, t := range plus(decoder, headNorms...) {
+		if strings.Contains(t.name, ".attn_") && !strings.HasSuffix(t.name, "attn_norm.weight") {
+			t.name = strings.Replace(t.name, "N", "1", 1)
+			out = append(out, t)
+		}
+	}
+	for _, l := range []string{"blk.0.", "blk.2."} {
+		out = append(out, w(l+"shortconv.in_proj.weight", archDim, 3*archDim), w(l+"shortconv.out_proj.weight", archDim, archDim), w(l+"shortconv.conv.weight", 3, archDim))
+	}
+	return out
+}
+
+var granite = map[string]any{"logit_scale": float32(4), "residual_scale": float32(0.3), "embedding_scale": float32(6), "attention.scale": float32(0.1)}
+
 // bertBiases are those of BERT's matrices.
 var bertBiases = []weights{bias("blk.N.attn_q.bias", archDim), bias("blk.N.attn_k.bias", archDim), bias("blk.N.attn_v.bias", archDim),
 	bias("blk.N.attn_output.bias", archDim), bias("blk.N.ffn_up.bias", archFFN), bias("blk.N.ffn_down.bias", archDim)}
@@ -125,6 +155,24 @@ func Architectures() []Architecture {
 			"attention.head_count_kv": uint32(archHeads)},
 			tensors: plus(without(decoder, "attn_q.weight", "attn_k.weight", "attn_v.weight", "ffn_gate.weight", "ffn_up.weight"), w("blk.N.attn_qkv.weight", archDim, 3*archDim), w("blk.N.ffn_up.weight", archDim, 2*archFFN),
 				ones("rope_factors_long.weight", archHead/2), ones("rope_factors_short.weight", archHead/2))},
+		{Name: "llama-moe", arch: "llama", meta: map[string]any{"expert_count": uint32(4), "expert_used_count": uint32(2)}, tensors: mixture},
+		{Name: "qwen3moe", arch: "qwen3moe", meta: map[string]any{"expert_count": uint32(4), "expert_used_count": uint32(2), "expert_feed_forward_length": uint32(archFFN)},
+			tensors: plus(mixture, headNorms...)},
+		{Name: "gemma", arch: "gemma", tensors: decoder},
+		{Name: "gemma2-46", arch: "gemma2", layers: 46, meta: merge(windows, wide), tensors: plus(wideDecoder, postNorms...)},
+		{Name: "gemma3", arch: "gemma3", layers: 7, meta: merge(windows, linear, map[string]any{"rope.freq_base": float32(100000)}), tensors: plus(plus(decoder, postNorms...), headNorms...)},
+		{Name: "gemma3-62", arch: "gemma3", layers: 62, meta: merge(wide, map[string]any{"final_logit_softcapping": float32(20)}), tensors: plus(plus(wideDecoder, postNorms...), headNorms...)},
+		{Name: "lfm2", arch: "lfm2", layers: 3, meta: map[string]any{"attention.head_count_kv": []int32{0, archKV, 0}, "shortconv.l_cache": uint32(3)}, tensors: lfm2()},
+		{Name: "smollm3", arch: "smollm3", layers: 4, tensors: decoder},
+		{Name: "granite", arch: "granite", meta: granite, tensors: decoder},
+		{Name: "granite-nope", arch: "granite", meta: merge(granite, map[string]any{"rope.scaling.finetuned": false}), tensors: decoder},
+		{Name: "stablelm", arch: "stablelm", meta: map[string]any{"rope.dimension_count": uint32(8)}, tensors: plus(plus(decoder, layerNormBiases...), w("output.weight", archDim, ArchVocab))},
+		{Name: "stablelm-parallel", arch: "stablelm", tensors: plus(plus(without(decoder, "ffn_norm.weight"), layerNormBiases[:2]...), w("output.weight", archDim, ArchVocab),
+			ones("blk.N.attn_q_norm.weight", archHead, archHeads), ones("blk.N.attn_k_norm.weight", archHead, archKV))},
+		{Name: "starcoder2", arch: "starcoder2", tensors: plus(plus(plus(without(decoder, "ffn_gate.weight"), layerNormBiases...), attentionBiases...), outputBiases...)},
+		{Name: "gpt2", arch: "gpt2", meta: map[string]any{"attention.head_count_kv": uint32(archHeads)},
+			tensors: plus(plus(plus(without(decoder, "attn_q.weight", "attn_k.weight", "attn_v.weight", "ffn_gate.weight"), layerNormBiases...), outputBiases...),
+				w("position_embd.weight", archDim, archContext), w("blk.N.attn_qkv.weight", archDim, 3*archDim), bias("blk.N.attn_qkv.bias", 3*archDim))},
 		{Name: "bert-mean", arch: "bert", meta: bertHeads, tensors: bert},
 		{Name: "bert-cls", arch: "bert", meta: merge(bertHeads, map[string]any{"pooling_type": uint32(2)}), tensors: bert},
 		{Name: "bert-rank", arch: "bert", meta: merge(bertHeads, map[string]any{"pooling_type": uint32(4)}),
