@@ -74,6 +74,11 @@ soak: build ## 2,000 requests with random disconnects, then leak checks
 soak-sandbox: plugins ## a million plugin calls and 1,000 reloads under traffic, then compare memory
 	$(GO) test ./runtime -run TestSoak -soak 1000000 -v -timeout 40m
 
+DURATION ?= 1h
+.PHONY: soak-engine
+soak-engine: ## mixed load on the engine for DURATION (1h): each answer equals its solo run, nothing leaks or stalls
+	$(GO) test ./runtime/slm/engine -run TestSoak -soak $(DURATION) -v -timeout 0
+
 FUZZTIME ?= 20s
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)
