@@ -78,6 +78,11 @@ soak-sandbox: plugins ## a million plugin calls and 1,000 reloads under traffic,
 kill-ingest: ## kill an ingest of 1,000 documents at 50 random moments, then look for each document
 	LEDGE_KILLS=100 LEDGE_KILL_DOCS=1000 $(GO) test ./runtime/ingest -run SurvivesKills -v -timeout 20m
 
+DURATION ?= 1h
+.PHONY: soak-engine
+soak-engine: ## mixed load on the engine for DURATION (1h): each answer equals its solo run, nothing leaks or stalls
+	$(GO) test ./runtime/slm/engine -run TestSoak -soak $(DURATION) -v -timeout 0
+
 FUZZTIME ?= 20s
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (20s)

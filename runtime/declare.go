@@ -32,7 +32,8 @@ type description struct {
 // describe reads what a model of the configuration is: an installed one where no file of that name exists, and its file.
 func describe(c named, adapters map[string]string, dir string) (_ *description, err error) {
 	d := &description{file: c.File, manner: &modelstore.Manifest{}, leave: func() {}}
-	d.opts = engine.Options{Threads: c.Threads, MaxContext: c.MaxContext, MaxKVBytes: int64(c.KVMemory), Adapters: map[string]string{}}
+	d.opts = engine.Options{Threads: c.Threads, MaxContext: c.MaxContext, MaxKVBytes: int64(c.KVMemory), Adapters: map[string]string{},
+		Draft: c.Draft, NoSpeculation: c.Speculate != nil && !*c.Speculate}
 	for name, file := range adapters {
 		d.opts.Adapters[name] = file
 	}

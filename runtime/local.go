@@ -84,7 +84,8 @@ func (m *localModel) Generate(ctx context.Context, p *pipeline.Prompt, emit func
 	}
 	params := sample.Params{Temperature: p.Temperature, TopP: p.TopP, FrequencyPenalty: p.FrequencyPenalty, PresencePenalty: p.PresencePenalty,
 		TopK: p.TopK, MinP: p.MinP, TypicalP: p.TypicalP, RepeatPenalty: p.RepetitionPenalty}
-	if p.Seed != nil {
+	seeded := p.Seed != nil
+	if seeded {
 		params.Seed = uint64(*p.Seed)
 	} else {
 		params.Seed = randomSeed()
@@ -102,7 +103,7 @@ func (m *localModel) Generate(ctx context.Context, p *pipeline.Prompt, emit func
 	}
 	calls := newCallScanner(p.Tools)
 	result, err := in.engine.Generate(ctx, engine.Request{Prompt: ids, MaxTokens: p.MaxTokens, Sampling: params, Stop: p.Stop,
-		Tenant: p.Tenant, Priority: p.Priority, Adapter: m.adapter, ContextShift: p.ContextShift, Logprobs: p.Logprobs, TopLogprobs: p.TopLogprobs, Constraint: held}, func(t engine.Token) error {
+		Reproducible: seeded, Tenant: p.Tenant, Priority: p.Priority, Adapter: m.adapter, ContextShift: p.ContextShift, Logprobs: p.Logprobs, TopLogprobs: p.TopLogprobs, Constraint: held}, func(t engine.Token) error {
 		d := pipeline.Delta{Text: calls.push(in.callMark(t) + t.Text)}
 		if p.Logprobs && t.ID >= 0 {
 			d.Tokens = []openai.TokenLogprob{tokenLogprob(t)}

@@ -219,7 +219,7 @@ func parseTokens(text string) ([]int32, error) {
 
 func newModelRunCommand() *cobra.Command {
 	var f modelFlags
-	var prompt string
+	var prompt, draft string
 	var n int
 	var chat bool
 	var stop []string
@@ -229,7 +229,7 @@ func newModelRunCommand() *cobra.Command {
 		Example: "  ledge model run --model model.gguf -p 'Once upon a time' -n 100 --temp 0\n  ledge model run --model model.gguf --chat -p 'Why is the sky blue?'",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			e, err := f.open()
+			e, err := f.openWith(engine.Options{ExactKV: true, Draft: draft})
 			if err != nil {
 				return err
 			}
@@ -238,7 +238,7 @@ func newModelRunCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runModel(c.Context(), e, string(text), chat, engine.Request{MaxTokens: n, Sampling: p, Stop: stop}, f.json, c.OutOrStdout())
+			return runModel(c.Context(), e, string(text), chat, engine.Request{MaxTokens: n, Sampling: p, Stop: stop, Reproducible: c.Flags().Changed("seed")}, f.json, c.OutOrStdout())
 		},
 	}
 	f.register(c)
@@ -251,6 +251,7 @@ func newModelRunCommand() *cobra.Command {
 	c.Flags().Float64Var(&p.MinP, "min-p", 0, "drop tokens less likely than this part of the likeliest")
 	c.Flags().IntVar(&p.TopK, "top-k", 0, "keep the `K` likeliest tokens; 0: all")
 	c.Flags().Uint64Var(&p.Seed, "seed", 0, "seed of the sampling")
+	c.Flags().StringVar(&draft, "draft", "", "GGUF `FILE` of a smaller model with the same vocabulary, whose tokens are proposed")
 	return c
 }
 

@@ -49,6 +49,8 @@ type Model struct {
 	MaxContext int    `yaml:"max_context"`
 	KVMemory   Size   `yaml:"kv_memory"`
 	PrefixDisk *Size  `yaml:"prefix_disk"` // 0: prefixes are kept in memory only
+	Draft      string `yaml:"draft"`       // GGUF file of a smaller model with the same vocabulary
+	Speculate  *bool  `yaml:"speculate"`   // propose tokens
 	Tier       string `yaml:"tier"`        // for routers
 	Pin        bool   `yaml:"pin"`         // loaded at the start, and never unloaded
 }

@@ -230,6 +230,7 @@ func (c *Config) validateModels(add func(path, format string, args ...any), notN
 		m.MaxContext = cmp.Or(m.MaxContext, c.Model.MaxContext)
 		m.KVMemory = cmp.Or(m.KVMemory, c.Model.KVMemory)
 		m.Tier = cmp.Or(m.Tier, c.Model.Tier)
+		m.Speculate = cmp.Or(m.Speculate, c.Model.Speculate)
 		m.PrefixDisk = cmp.Or(m.PrefixDisk, c.Model.PrefixDisk)
 		c.Models[name] = m
 	}

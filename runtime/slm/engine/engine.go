@@ -42,8 +42,13 @@ type Options struct {
 	Template string
 	// Adapters are LoRA adapters to load with the model: their files by their names.
 	Adapters map[string]string
-	// NoSpeculation keeps the engine from proposing tokens that it finds in the text so far.
+	// Draft is the file of a smaller model with the same vocabulary, whose tokens are proposed to the larger one; empty:
+	// none. It has a cache of as many tokens, beyond MaxKVBytes.
+	Draft string
+	// NoSpeculation keeps the engine from proposing tokens that it finds in the text so far, or that the draft model does.
 	NoSpeculation bool
+
+	pool *kernel.Pool // to share; nil: one of its own
 }
 
 // Defaults of Options. Longer contexts are there for the asking; by default one request must not take the device.
@@ -97,6 +102,8 @@ type Engine struct {
 	sched    *scheduler
 	speed    speeds
 	propose  bool
+	draft    *Engine // nil: none
+	shared   bool    // the pool is another's
 	adapters adapters
 	embed    *embedder
 
@@ -192,10 +199,27 @@ func Open(path string, o Options) (_ *Engine, err error) {
 		}
 	}
 	e.propose = !o.NoSpeculation
-	e.pool = kernel.NewPool(o.Threads)
+	if e.pool, e.shared = o.pool, o.pool != nil; !e.shared {
+		e.pool = kernel.NewPool(o.Threads)
+	}
+	defer func() {
+		if err != nil && !e.shared {
+			e.pool.Close()
+		}
+	}()
 	if e.release, err = m.Prepare(e.pool, f); err != nil {
-		e.pool.Close()
-		return nil, err
+		if store != nil {
+			store.close()
+		}
+		return nil, errors.Join(err, e.adapters.close())
+	}
+	if o.Draft != "" && e.propose {
+		if e.draft, err = e.openDraft(&o); err != nil {
+			if store != nil {
+				store.close()
+			}
+			return nil, errors.Join(fmt.Errorf("draft model: %w", err), e.adapters.close(), e.release())
+		}
 	}
 	e.sched = newScheduler(m, e.pool, e.kv, int(min(o.MaxKVBytes/e.kv.PageBytes(), 1<<30)), o.MaxQueue, &e.speed)
 	e.sched.disk = store
@@ -221,8 +245,14 @@ func (e *Engine) Close() error {
 	e.mu.Unlock()
 	e.running.Wait()
 	e.sched.close()
-	e.pool.Close()
-	return errors.Join(e.adapters.close(), e.release(), e.file.Close())
+	var err error
+	if e.draft != nil {
+		err = e.draft.Close()
+	}
+	if !e.shared {
+		e.pool.Close()
+	}
+	return errors.Join(err, e.adapters.close(), e.release(), e.file.Close())
 }
 
 // enter counts a use of the engine; the function returned ends it.

@@ -19,6 +19,9 @@ type Request struct {
 	Stop        []string // the answer ends before the first of these
 	Logprobs    bool
 	TopLogprobs int // alternatives a token
+	// Reproducible makes the answer one of the seed alone: the same whatever other tokens are proposed, and when. A draft
+	// model's proposals are then right less often at temperatures above 0.
+	Reproducible bool
 	// Constraint restricts the answer to a form; nil: anything goes. The answer ends when the form is complete.
 	Constraint sample.Constraint
 
@@ -107,7 +110,7 @@ func (e *Engine) Generate(ctx context.Context, r Request, emit func(Token) error
 		release(err)
 	}()
 	res.ReusedTokens = t.reused
-	a := answer{e: e, r: &r, t: t, res: &res, sampler: sampler, text: slices.Clone(r.Prompt), decoder: e.tok.NewDecoder(),
+	a := answer{proposer: &gauge{speed: &e.speed}, e: e, r: &r, t: t, res: &res, sampler: sampler, text: slices.Clone(r.Prompt), decoder: e.tok.NewDecoder(),
 		stops: stopper{stops: r.Stop}, form: newGuide(r.Constraint, e.tok.Size()), emit: emit}
 	defer a.form.stop()
 	for _, id := range r.Prompt {
@@ -115,6 +118,8 @@ func (e *Engine) Generate(ctx context.Context, r Request, emit func(Token) error
 	}
 	if e.propose {
 		a.guess = newLookup(&e.speed)
+		a.second = e.newDrafter(&r)
+		defer a.second.close()
 	}
 	return res, a.run(ctx)
 }
@@ -157,18 +162,21 @@ func space(tenant string, a *Adapter) string {
 
 // answer is a request in work.
 type answer struct {
-	e       *Engine
-	r       *Request
-	t       *task
-	res     *Result
-	sampler *sample.Sampler
-	text    []int32 // prompt and answer, as far as the context goes
-	draft   []int32 // proposed after the text
-	decoder *tokenizer.Decoder
-	stops   stopper
-	form    *guide
-	guess   *lookup // nil: propose nothing
-	emit    func(Token) error
+	e        *Engine
+	r        *Request
+	t        *task
+	res      *Result
+	sampler  *sample.Sampler
+	text     []int32 // prompt and answer, as far as the context goes
+	draft    []int32 // proposed after the text
+	decoder  *tokenizer.Decoder
+	stops    stopper
+	form     *guide
+	guess    *lookup       // nil: propose nothing
+	second   *drafter      // proposes where guess has no idea; nil: there is no draft model
+	drawn    []sample.Draw // what the tokens of the draft were drawn from; none: the draft is only compared
+	proposer *gauge        // of whoever proposed the draft
+	emit     func(Token) error
 }
 
 func (a *answer) run(ctx context.Context) error {
@@ -190,7 +198,7 @@ func (a *answer) run(ctx context.Context) error {
 		right := len(a.text) - base - 1
 		a.t.seq.Truncate(base + right)
 		if a.guess != nil {
-			a.guess.result(len(a.draft), right)
+			a.proposer.result(len(a.draft), right)
 			a.res.Proposed, a.res.Accepted = a.res.Proposed+len(a.draft), a.res.Accepted+right
 		}
 		if len(a.text) >= a.e.context {
@@ -199,7 +207,7 @@ func (a *answer) run(ctx context.Context) error {
 			}
 			a.shift()
 		}
-		a.proposeNext()
+		a.proposeNext(ctx)
 		a.t.tokens = append(append(a.t.tokens[:0], a.text...), a.draft...)
 		a.t.firm, a.t.rows = len(a.text), 1+len(a.draft)
 		a.form.prepare()
@@ -210,8 +218,8 @@ func (a *answer) run(ctx context.Context) error {
 }
 
 // proposeNext sets the draft.
-func (a *answer) proposeNext() {
-	a.draft = nil
+func (a *answer) proposeNext(ctx context.Context) {
+	a.draft, a.drawn = nil, nil
 	if a.guess == nil || a.e.sched.crowded() {
 		return
 	}
@@ -219,13 +227,19 @@ func (a *answer) proposeNext() {
 	if a.r.MaxTokens > 0 {
 		limit = min(limit, a.r.MaxTokens-a.res.CompletionTokens-1)
 	}
-	a.draft = a.guess.propose(a.text, min(limit, maxDraft))
+	limit = min(limit, maxDraft)
+	a.proposer = &a.guess.gauge
+	if a.draft = a.guess.propose(a.text, limit); a.draft == nil && a.second != nil {
+		a.proposer = &a.second.gauge
+		a.draft, a.drawn = a.second.propose(ctx, a.text, limit, a.sampler)
+	}
 }
 
 // choose samples from each row of logits, the one after the text first, as long as what it chooses is what was proposed.
 // A token is chosen in the same way whether it was proposed or not, so that the answer is the same, token by token, at
 // any temperature: a proposal is accepted with its own probability, which is what rejection sampling does with a
-// proposer that is certain.
+// proposer that is certain. A draft model's token that was drawn is verified against what it was drawn from: the
+// answer's distribution is the same, and more is accepted.
 func (a *answer) choose() (done bool, err error) {
 	vocab := a.e.model.Vocab
 	for row := 0; ; row++ {
@@ -233,7 +247,14 @@ func (a *answer) choose() (done bool, err error) {
 			a.form.prepare()
 		}
 		logits := a.t.logits[row*vocab : (row+1)*vocab]
-		id, err := a.form.sample(a.sampler, logits)
+		var id int32
+		var err error
+		right := false
+		if row < len(a.drawn) {
+			id, right, err = a.form.verify(a.sampler, logits, a.draft[row], &a.drawn[row])
+		} else if id, err = a.form.sample(a.sampler, logits); row < len(a.draft) {
+			right = a.draft[row] == id
+		}
 		if err != nil {
 			return true, err
 		}
@@ -243,7 +264,7 @@ func (a *answer) choose() (done bool, err error) {
 		if done, err := a.take(id, logits); done || err != nil {
 			return true, err
 		}
-		if row == len(a.draft) || a.draft[row] != id {
+		if !right {
 			return false, nil
 		}
 	}
@@ -296,6 +317,7 @@ func (a *answer) shift() {
 	if a.guess != nil {
 		a.guess = newLookup(&a.e.speed)
 	}
+	a.second.forget(keep)
 }
 
 var errNoChoice = errors.New("the model gives no token to choose: its logits are not numbers, or a bias forbids all")

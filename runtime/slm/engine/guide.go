@@ -46,18 +46,42 @@ func (g *guide) stop() {
 
 // sample chooses among the tokens that the mask allows. The logits stay as they are.
 func (g *guide) sample(s *sample.Sampler, logits []float32) (int32, error) {
+	logits, err := g.allowed(logits)
+	if err != nil {
+		return -1, err
+	}
+	return g.some(s.Sample(logits))
+}
+
+// verify is sample, given a token that was drawn from q.
+func (g *guide) verify(s *sample.Sampler, logits []float32, id int32, q *sample.Draw) (int32, bool, error) {
+	logits, err := g.allowed(logits)
+	if err != nil {
+		return -1, false, err
+	}
+	id, accepted := s.Verify(logits, id, q)
+	id, err = g.some(id)
+	return id, accepted, err
+}
+
+// allowed are the logits with those of other tokens at minus infinity.
+func (g *guide) allowed(logits []float32) ([]float32, error) {
 	if g.c == nil {
-		return s.Sample(logits), nil
+		return logits, nil
 	}
 	err := <-g.pending
 	g.pending = nil
 	if err != nil {
-		return -1, errors.Join(ErrConstraint, err)
+		return nil, errors.Join(ErrConstraint, err)
 	}
 	g.masked = append(g.masked[:0], logits...)
 	sample.Apply(g.mask, g.masked)
-	id := s.Sample(g.masked)
-	if id < 0 {
+	return g.masked, nil
+}
+
+// some makes an error of no token where there is a constraint to blame.
+func (g *guide) some(id int32) (int32, error) {
+	if id < 0 && g.c != nil {
 		return -1, ErrConstraint
 	}
 	return id, nil

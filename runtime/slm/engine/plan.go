@@ -42,6 +42,13 @@ func Inspect(path string, o Options) (Plan, error) {
 	e := &Engine{file: f, model: m, context: min(m.Context, o.MaxContext), kv: kv}
 	_, e.own = f.String("tokenizer.chat_template")
 	p := Plan{Info: e.info(o.Threads), Weights: f.Size(), KV: o.MaxKVBytes / kv.PageBytes() * kv.PageBytes(), Work: workBytes(m)}
+	if o.Draft != "" && !o.NoSpeculation {
+		weights, cache, work, err := draftPlan(o.Draft, o, p.KV/kv.BytesPerToken())
+		if err != nil {
+			return Plan{}, err
+		}
+		p.Weights, p.KV, p.Work = p.Weights+weights, p.KV+cache, p.Work+work
+	}
 	for name, path := range o.Adapters {
 		n, err := checkAdapter(m, path)
 		if err != nil {

@@ -42,12 +42,14 @@ type Params struct {
 // concurrent use: one per sequence.
 type Sampler struct {
 	p      Params
-	rng    *rand.Rand
+	pcg    *rand.PCG
+	rng    *rand.Rand // over pcg
 	counts map[int32]int32
 	bias   []biased
 	saved  []biased // logits that penalties changed, to put back
 	cand   []candidate
 	odd    []candidate // scratch space of typical
+	rest   []float64   // scratch space of Verify, all zero between calls
 }
 
 type biased struct {
@@ -85,7 +87,8 @@ func New(p Params) (*Sampler, error) {
 	if p.TopK < 0 {
 		errs = append(errs, fmt.Errorf("top_k is %d; it must not be negative", p.TopK))
 	}
-	s := &Sampler{p: p, rng: rand.New(rand.NewPCG(p.Seed, 0x9E3779B97F4A7C15))}
+	s := &Sampler{p: p, pcg: rand.NewPCG(p.Seed, 0x9E3779B97F4A7C15)}
+	s.rng = rand.New(s.pcg)
 	for id, b := range p.LogitBias {
 		if id < 0 || !(b >= -100 && b <= 100) {
 			errs = append(errs, fmt.Errorf("logit_bias of token %d is %v; ids must not be negative and biases must be from -100 to 100", id, b))
@@ -119,10 +122,15 @@ func (s *Sampler) Accept(id int32) {
 func (s *Sampler) Sample(logits []float32) int32 {
 	s.adjust(logits)
 	id := s.choose(logits)
+	s.restore(logits)
+	return id
+}
+
+// restore undoes adjust.
+func (s *Sampler) restore(logits []float32) {
 	for i := len(s.saved) - 1; i >= 0; i-- {
 		logits[s.saved[i].id] = s.saved[i].value
 	}
-	return id
 }
 
 // adjust applies bias and penalties in place, keeping the old values in s.saved.
@@ -156,13 +164,23 @@ func (s *Sampler) choose(logits []float32) int32 {
 	if best < 0 || s.p.Temperature == 0 || math.IsInf(float64(logits[best]), 1) {
 		return best
 	}
-	s.weigh(logits, float64(logits[best]))
-	s.typical()
-	s.truncate()
+	s.narrow(logits, best)
 	total := 0.0
 	for _, c := range s.cand {
 		total += c.p
 	}
+	return s.draw(total, best)
+}
+
+// narrow fills s.cand with the tokens that remain in the running.
+func (s *Sampler) narrow(logits []float32, best int32) {
+	s.weigh(logits, float64(logits[best]))
+	s.typical()
+	s.truncate()
+}
+
+// draw takes a token of s.cand, whose sum is total.
+func (s *Sampler) draw(total float64, best int32) int32 {
 	// The candidates' order is a function of the logits alone, so the draw is reproducible.
 	x := s.rng.Float64() * total
 	for _, c := range s.cand {

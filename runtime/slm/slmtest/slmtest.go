@@ -20,10 +20,14 @@ type Shape struct {
 	FFN, Context           int
 	Template               string // chat template; empty: none
 	Seed                   uint64
+	Untied                 bool // an output matrix of its own: without it a random model says the same token again and again
 }
 
 // Tiny is a model that answers in a millisecond.
 var Tiny = Shape{Architecture: "llama", Layers: 2, Dim: 64, Heads: 4, KV: 2, FFN: 128, Context: 2048, Seed: 1}
+
+// Varied is a tiny model whose answers vary.
+var Varied = func() Shape { s := Tiny; s.Untied = true; return s }()
 
 // words are pieces beside the bytes and letters, so that texts take few tokens.
 var words = []string{"▁the", "▁a", "▁once", "▁upon", "▁time", "▁and", "▁to", "▁was", "▁Once", "▁in", "▁of", "he", "th", "an", "in", "er", "on"}
@@ -99,6 +103,9 @@ func (s Shape) Write(w io.Writer) error {
 	head := s.Dim / s.Heads
 	tensor("token_embd.weight", 1, s.Dim, len(tokens))
 	tensor("output_norm.weight", 0, s.Dim)
+	if s.Untied {
+		tensor("output.weight", 0.3, s.Dim, len(tokens))
+	}
 	for i := range s.Layers {
 		name := func(t string) string { return fmt.Sprintf("blk.%d.%s.weight", i, t) }
 		tensor(name("attn_norm"), 0, s.Dim)
