@@ -134,6 +134,36 @@ func tile3AVX2(w *int16, d *float32, a *int16, stride int, scale *float32, scale
 //go:noescape
 func widenAVX2(q *int8, to *int16, n int)
 
+// expSumAVX2 replaces n floats, a multiple of 8 above 0, by exp(x-top) and returns their sum.
+//
+//go:noescape
+func expSumAVX2(x *float32, top float32, n int) float32
+
+// siluMulAVX2 replaces n gates, a multiple of 8 above 0, by silu(gate)*up.
+//
+//go:noescape
+func siluMulAVX2(gate *float32, up *float32, n int)
+
+// scoresAVX2 multiplies a query of dim values, a multiple of 8, with n keys that lie one after the other.
+//
+//go:noescape
+func scoresAVX2(q *float32, keys *float32, dim int, n int, scale float32, dst *float32)
+
+// weightedSumAVX2 adds n rows of dim values, a multiple of 8, each times its weight.
+//
+//go:noescape
+func weightedSumAVX2(dst *float32, w *float32, rows *float32, dim int, n int)
+
+// fromHalfAVX2 converts n half floats, a multiple of 8 above 0.
+//
+//go:noescape
+func fromHalfAVX2(dst *float32, src *uint16, n int)
+
+// toHalfAVX2 converts n floats, a multiple of 8 above 0, to the nearest half floats.
+//
+//go:noescape
+func toHalfAVX2(dst *uint16, src *float32, n int)
+
 // readMemoryAVX2 reads n bytes, a multiple of 256 above 0.
 //
 //go:noescape

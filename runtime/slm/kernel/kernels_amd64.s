@@ -8344,6 +8344,394 @@ widen:
 	VZEROUPPER
 	RET
 
+DATA expLeast<>+0(SB)/8, $0xc2aeac50c2aeac50
+DATA expLeast<>+8(SB)/8, $0xc2aeac50c2aeac50
+DATA expLeast<>+16(SB)/8, $0xc2aeac50c2aeac50
+DATA expLeast<>+24(SB)/8, $0xc2aeac50c2aeac50
+GLOBL expLeast<>(SB), RODATA|NOPTR, $32
+
+DATA expMost<>+0(SB)/8, $0x42b0c0a542b0c0a5
+DATA expMost<>+8(SB)/8, $0x42b0c0a542b0c0a5
+DATA expMost<>+16(SB)/8, $0x42b0c0a542b0c0a5
+DATA expMost<>+24(SB)/8, $0x42b0c0a542b0c0a5
+GLOBL expMost<>(SB), RODATA|NOPTR, $32
+
+DATA expLog2e<>+0(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA expLog2e<>+8(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA expLog2e<>+16(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA expLog2e<>+24(SB)/8, $0x3fb8aa3b3fb8aa3b
+GLOBL expLog2e<>(SB), RODATA|NOPTR, $32
+
+DATA expHigh<>+0(SB)/8, $0x3f3180003f318000
+DATA expHigh<>+8(SB)/8, $0x3f3180003f318000
+DATA expHigh<>+16(SB)/8, $0x3f3180003f318000
+DATA expHigh<>+24(SB)/8, $0x3f3180003f318000
+GLOBL expHigh<>(SB), RODATA|NOPTR, $32
+
+DATA expLow<>+0(SB)/8, $0xb95e8083b95e8083
+DATA expLow<>+8(SB)/8, $0xb95e8083b95e8083
+DATA expLow<>+16(SB)/8, $0xb95e8083b95e8083
+DATA expLow<>+24(SB)/8, $0xb95e8083b95e8083
+GLOBL expLow<>(SB), RODATA|NOPTR, $32
+
+DATA expOne<>+0(SB)/8, $0x3f8000003f800000
+DATA expOne<>+8(SB)/8, $0x3f8000003f800000
+DATA expOne<>+16(SB)/8, $0x3f8000003f800000
+DATA expOne<>+24(SB)/8, $0x3f8000003f800000
+GLOBL expOne<>(SB), RODATA|NOPTR, $32
+
+DATA expBias<>+0(SB)/8, $0x0000007f0000007f
+DATA expBias<>+8(SB)/8, $0x0000007f0000007f
+DATA expBias<>+16(SB)/8, $0x0000007f0000007f
+DATA expBias<>+24(SB)/8, $0x0000007f0000007f
+GLOBL expBias<>(SB), RODATA|NOPTR, $32
+
+DATA expP0<>+0(SB)/8, $0x3950696739506967
+DATA expP0<>+8(SB)/8, $0x3950696739506967
+DATA expP0<>+16(SB)/8, $0x3950696739506967
+DATA expP0<>+24(SB)/8, $0x3950696739506967
+GLOBL expP0<>(SB), RODATA|NOPTR, $32
+
+DATA expP1<>+0(SB)/8, $0x3ab743ce3ab743ce
+DATA expP1<>+8(SB)/8, $0x3ab743ce3ab743ce
+DATA expP1<>+16(SB)/8, $0x3ab743ce3ab743ce
+DATA expP1<>+24(SB)/8, $0x3ab743ce3ab743ce
+GLOBL expP1<>(SB), RODATA|NOPTR, $32
+
+DATA expP2<>+0(SB)/8, $0x3c0889083c088908
+DATA expP2<>+8(SB)/8, $0x3c0889083c088908
+DATA expP2<>+16(SB)/8, $0x3c0889083c088908
+DATA expP2<>+24(SB)/8, $0x3c0889083c088908
+GLOBL expP2<>(SB), RODATA|NOPTR, $32
+
+DATA expP3<>+0(SB)/8, $0x3d2aa9c13d2aa9c1
+DATA expP3<>+8(SB)/8, $0x3d2aa9c13d2aa9c1
+DATA expP3<>+16(SB)/8, $0x3d2aa9c13d2aa9c1
+DATA expP3<>+24(SB)/8, $0x3d2aa9c13d2aa9c1
+GLOBL expP3<>(SB), RODATA|NOPTR, $32
+
+DATA expP4<>+0(SB)/8, $0x3e2aaaaa3e2aaaaa
+DATA expP4<>+8(SB)/8, $0x3e2aaaaa3e2aaaaa
+DATA expP4<>+16(SB)/8, $0x3e2aaaaa3e2aaaaa
+DATA expP4<>+24(SB)/8, $0x3e2aaaaa3e2aaaaa
+GLOBL expP4<>(SB), RODATA|NOPTR, $32
+
+DATA expP5<>+0(SB)/8, $0x3f0000003f000000
+DATA expP5<>+8(SB)/8, $0x3f0000003f000000
+DATA expP5<>+16(SB)/8, $0x3f0000003f000000
+DATA expP5<>+24(SB)/8, $0x3f0000003f000000
+GLOBL expP5<>(SB), RODATA|NOPTR, $32
+
+// func expSumAVX2(x *float32, top float32, n int) float32
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·expSumAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+16(FP), CX
+	MOVSS        top+8(FP), X0
+	VBROADCASTSS X0, Y0
+	VPXOR        Y1, Y1, Y1
+
+next:
+	VMOVUPS      (AX), Y2
+	VSUBPS       Y0, Y2, Y2
+	VCMPPS       $0x0d, expLeast<>+0(SB), Y2, Y6
+	VMINPS       expMost<>+0(SB), Y2, Y2
+	VMAXPS       expLeast<>+0(SB), Y2, Y2
+	VMULPS       expLog2e<>+0(SB), Y2, Y3
+	VROUNDPS     $0x00, Y3, Y3
+	VMOVUPS      expHigh<>+0(SB), Y4
+	VFNMADD231PS Y4, Y3, Y2
+	VMOVUPS      expLow<>+0(SB), Y4
+	VFNMADD231PS Y4, Y3, Y2
+	VMOVUPS      expP0<>+0(SB), Y5
+	VFMADD213PS  expP1<>+0(SB), Y2, Y5
+	VFMADD213PS  expP2<>+0(SB), Y2, Y5
+	VFMADD213PS  expP3<>+0(SB), Y2, Y5
+	VFMADD213PS  expP4<>+0(SB), Y2, Y5
+	VFMADD213PS  expP5<>+0(SB), Y2, Y5
+	VMULPS       Y2, Y2, Y4
+	VFMADD213PS  Y2, Y4, Y5
+	VADDPS       expOne<>+0(SB), Y5, Y5
+	VCVTPS2DQ    Y3, Y3
+	VPADDD       expBias<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y5, Y2
+	VANDPS       Y6, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VADDPS       Y2, Y1, Y1
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JG           next
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X1, X0, X0
+	VMOVHLPS     X0, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X1, X0, X0
+	MOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func siluMulAVX2(gate *float32, up *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·siluMulAVX2(SB), NOSPLIT, $0-24
+	MOVQ gate+0(FP), AX
+	MOVQ up+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VPXOR        Y1, Y1, Y1
+	VMOVUPS      (AX), Y0
+	VSUBPS       Y0, Y1, Y1
+	VCMPPS       $0x0d, expLeast<>+0(SB), Y1, Y5
+	VMINPS       expMost<>+0(SB), Y1, Y1
+	VMAXPS       expLeast<>+0(SB), Y1, Y1
+	VMULPS       expLog2e<>+0(SB), Y1, Y2
+	VROUNDPS     $0x00, Y2, Y2
+	VMOVUPS      expHigh<>+0(SB), Y3
+	VFNMADD231PS Y3, Y2, Y1
+	VMOVUPS      expLow<>+0(SB), Y3
+	VFNMADD231PS Y3, Y2, Y1
+	VMOVUPS      expP0<>+0(SB), Y4
+	VFMADD213PS  expP1<>+0(SB), Y1, Y4
+	VFMADD213PS  expP2<>+0(SB), Y1, Y4
+	VFMADD213PS  expP3<>+0(SB), Y1, Y4
+	VFMADD213PS  expP4<>+0(SB), Y1, Y4
+	VFMADD213PS  expP5<>+0(SB), Y1, Y4
+	VMULPS       Y1, Y1, Y3
+	VFMADD213PS  Y1, Y3, Y4
+	VADDPS       expOne<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y2, Y2
+	VPADDD       expBias<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y2, Y4, Y1
+	VANDPS       Y5, Y1, Y1
+	VADDPS       expOne<>+0(SB), Y1, Y1
+	VDIVPS       Y1, Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	SUBQ         $0x08, DX
+	JG           next
+	VZEROUPPER
+	RET
+
+// func scoresAVX2(q *float32, keys *float32, dim int, n int, scale float32, dst *float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·scoresAVX2(SB), NOSPLIT, $0-48
+	MOVQ  q+0(FP), AX
+	MOVQ  keys+8(FP), CX
+	MOVQ  dim+16(FP), DX
+	MOVQ  n+24(FP), BX
+	MOVQ  dst+40(FP), SI
+	MOVSS scale+32(FP), X0
+	SHLQ  $0x02, DX
+	LEAQ  (DX)(DX*2), DI
+	SUBQ  $0x04, BX
+	JL    rest
+
+four:
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	MOVQ  DX, R8
+	MOVQ  AX, R9
+
+dims4:
+	VMOVUPS      (R9), Y5
+	VFMADD231PS  (CX), Y5, Y1
+	VFMADD231PS  (CX)(DX*1), Y5, Y2
+	VFMADD231PS  (CX)(DX*2), Y5, Y3
+	VFMADD231PS  (CX)(DI*1), Y5, Y4
+	ADDQ         $0x20, R9
+	ADDQ         $0x20, CX
+	SUBQ         $0x20, R8
+	JNE          dims4
+	VEXTRACTF128 $0x01, Y1, X5
+	VADDPS       X1, X5, X5
+	VMOVHLPS     X5, X5, X1
+	VADDPS       X1, X5, X5
+	VMOVSHDUP    X5, X1
+	VADDSS       X1, X5, X5
+	VMULSS       X0, X5, X5
+	VMOVSS       X5, (SI)
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X2, X1, X1
+	VMOVHLPS     X1, X1, X2
+	VADDPS       X2, X1, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X1
+	VMULSS       X0, X1, X1
+	VMOVSS       X1, 4(SI)
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X3, X1, X1
+	VMOVHLPS     X1, X1, X2
+	VADDPS       X2, X1, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X1
+	VMULSS       X0, X1, X1
+	VMOVSS       X1, 8(SI)
+	VEXTRACTF128 $0x01, Y4, X1
+	VADDPS       X4, X1, X1
+	VMOVHLPS     X1, X1, X2
+	VADDPS       X2, X1, X1
+	VMOVSHDUP    X1, X2
+	VADDSS       X2, X1, X1
+	VMULSS       X0, X1, X1
+	VMOVSS       X1, 12(SI)
+	ADDQ         $0x00000010, SI
+	ADDQ         DI, CX
+	SUBQ         $0x04, BX
+	JGE          four
+
+rest:
+	ADDQ $0x04, BX
+	JE   end
+
+one:
+	VPXOR Y1, Y1, Y1
+	MOVQ  DX, R8
+	MOVQ  AX, R9
+
+dims1:
+	VMOVUPS      (R9), Y2
+	VFMADD231PS  (CX), Y2, Y1
+	ADDQ         $0x20, R9
+	ADDQ         $0x20, CX
+	SUBQ         $0x20, R8
+	JNE          dims1
+	VEXTRACTF128 $0x01, Y1, X2
+	VADDPS       X1, X2, X2
+	VMOVHLPS     X2, X2, X1
+	VADDPS       X1, X2, X2
+	VMOVSHDUP    X2, X1
+	VADDSS       X1, X2, X2
+	VMULSS       X0, X2, X2
+	VMOVSS       X2, (SI)
+	ADDQ         $0x00000004, SI
+	DECQ         BX
+	JNE          one
+
+end:
+	VZEROUPPER
+	RET
+
+// func weightedSumAVX2(dst *float32, w *float32, rows *float32, dim int, n int)
+// Requires: AVX, FMA3
+TEXT ·weightedSumAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ dim+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ BX, DI
+	SHLQ $0x02, BX
+	SUBQ $0x40, DI
+	JL   less64
+
+by64:
+	VMOVDQU (AX), Y0
+	VMOVDQU 32(AX), Y1
+	VMOVDQU 64(AX), Y2
+	VMOVDQU 96(AX), Y3
+	VMOVDQU 128(AX), Y4
+	VMOVDQU 160(AX), Y5
+	VMOVDQU 192(AX), Y6
+	VMOVDQU 224(AX), Y7
+	MOVQ    CX, R8
+	MOVQ    DX, R9
+	MOVQ    SI, R10
+
+rows64:
+	VBROADCASTSS (R8), Y8
+	VFMADD231PS  (R9), Y8, Y0
+	VFMADD231PS  32(R9), Y8, Y1
+	VFMADD231PS  64(R9), Y8, Y2
+	VFMADD231PS  96(R9), Y8, Y3
+	VFMADD231PS  128(R9), Y8, Y4
+	VFMADD231PS  160(R9), Y8, Y5
+	VFMADD231PS  192(R9), Y8, Y6
+	VFMADD231PS  224(R9), Y8, Y7
+	ADDQ         $0x04, R8
+	ADDQ         BX, R9
+	DECQ         R10
+	JNE          rows64
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      Y7, 224(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, DX
+	SUBQ         $0x40, DI
+	JGE          by64
+
+less64:
+	ADDQ $0x40, DI
+	JE   end
+
+by8:
+	VMOVDQU (AX), Y0
+	MOVQ    CX, R8
+	MOVQ    DX, R9
+	MOVQ    SI, R10
+
+rows8:
+	VBROADCASTSS (R8), Y1
+	VFMADD231PS  (R9), Y1, Y0
+	ADDQ         $0x04, R8
+	ADDQ         BX, R9
+	DECQ         R10
+	JNE          rows8
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x08, DI
+	JNE          by8
+
+end:
+	VZEROUPPER
+	RET
+
+// func fromHalfAVX2(dst *float32, src *uint16, n int)
+// Requires: AVX, F16C
+TEXT ·fromHalfAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VCVTPH2PS (CX), Y0
+	VMOVUPS   Y0, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x10, CX
+	SUBQ      $0x08, DX
+	JG        next
+	VZEROUPPER
+	RET
+
+// func toHalfAVX2(dst *uint16, src *float32, n int)
+// Requires: AVX, F16C
+TEXT ·toHalfAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ n+16(FP), DX
+
+next:
+	VMOVDQU   (CX), Y0
+	VCVTPS2PH $0x00, Y0, (AX)
+	ADDQ      $0x10, AX
+	ADDQ      $0x20, CX
+	SUBQ      $0x08, DX
+	JG        next
+	VZEROUPPER
+	RET
+
 // func readMemoryAVX2(p *byte, n int) uint64
 // Requires: AVX, AVX2
 TEXT ·readMemoryAVX2(SB), NOSPLIT, $0-24

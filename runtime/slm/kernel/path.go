@@ -13,6 +13,12 @@ type path struct {
 	quantizeQ8_K func(a *activation, x []float32)
 	product      func(a, b []float32) float32
 	axpy         func(dst []float32, a float32, x []float32)
+	expSum       func(x []float32, top float32) float32
+	siluMul      func(gate, up []float32)
+	scores       func(dst, q, keys []float32, scale float32)
+	weightedSum  func(dst, w, rows []float32)
+	fromHalf     func(dst []float32, src []uint16)
+	toHalf       func(dst []uint16, src []float32)
 	read         func(data []byte) uint64 // all of it, and nothing else
 
 	// Of panels, where there are kernels for them.
@@ -24,7 +30,8 @@ type path struct {
 	widen  func(dst []int16, q []int8)
 }
 
-var goPath = path{name: "go", dot: dotGo, quantizeQ8_0: quantizeQ8_0Go, quantizeQ8_K: quantizeQ8_KGo, product: productGo, axpy: axpyGo, read: readGo}
+var goPath = path{name: "go", dot: dotGo, quantizeQ8_0: quantizeQ8_0Go, quantizeQ8_K: quantizeQ8_KGo, product: productGo, axpy: axpyGo, read: readGo,
+	expSum: expSumGo, siluMul: siluMulGo, scores: scoresGo, weightedSum: weightedSumGo, fromHalf: fromHalfGo, toHalf: toHalfGo}
 
 // active is chosen once, before anything runs. LEDGE_KERNEL=go keeps plain Go where there is something faster.
 var active = choose(os.Getenv("LEDGE_KERNEL"), fastest())

@@ -40,6 +40,12 @@ func main() {
 		tile(rows)
 	}
 	widen()
+	expSum()
+	siluMul()
+	scores()
+	weightedSum()
+	fromHalf()
+	toHalf()
 	readMemory()
 	Generate()
 }
