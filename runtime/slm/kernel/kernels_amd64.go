@@ -134,6 +134,12 @@ func tile3AVX2(w *int16, d *float32, a *int16, stride int, scale *float32, scale
 //go:noescape
 func widenAVX2(q *int8, to *int16, n int)
 
+// interleaveAVX2 lays 16 rows' bytes out by fours: in each of the blocks chunks times 16 bytes, which begin at from and lie
+// rowStride apart, to places that lie dstStride apart.
+//
+//go:noescape
+func interleaveAVX2(dst *byte, dstStride int, rows **byte, from int, rowStride int, chunks int, blocks int)
+
 // expSumAVX2 replaces n floats, a multiple of 8 above 0, by exp(x-top) and returns their sum.
 //
 //go:noescape

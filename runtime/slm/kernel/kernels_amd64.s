@@ -8344,6 +8344,112 @@ widen:
 	VZEROUPPER
 	RET
 
+// func interleaveAVX2(dst *byte, dstStride int, rows **byte, from int, rowStride int, chunks int, blocks int)
+// Requires: AVX
+TEXT ·interleaveAVX2(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ dstStride+8(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ from+24(FP), BX
+	MOVQ rowStride+32(FP), SI
+	MOVQ blocks+48(FP), DI
+
+block:
+	MOVQ AX, R8
+	MOVQ BX, R9
+	MOVQ chunks+40(FP), R10
+
+chunk:
+	MOVQ        (DX), R11
+	VMOVDQU     (R11)(R9*1), X0
+	MOVQ        8(DX), R11
+	VMOVDQU     (R11)(R9*1), X1
+	MOVQ        16(DX), R11
+	VMOVDQU     (R11)(R9*1), X2
+	MOVQ        24(DX), R11
+	VMOVDQU     (R11)(R9*1), X3
+	VPUNPCKLDQ  X1, X0, X4
+	VPUNPCKHDQ  X1, X0, X0
+	VPUNPCKLDQ  X3, X2, X1
+	VPUNPCKHDQ  X3, X2, X2
+	VPUNPCKLQDQ X1, X4, X3
+	VPUNPCKHQDQ X1, X4, X1
+	VMOVDQU     X3, (R8)
+	VMOVDQU     X1, 64(R8)
+	VPUNPCKLQDQ X2, X0, X1
+	VPUNPCKHQDQ X2, X0, X0
+	VMOVDQU     X1, 128(R8)
+	VMOVDQU     X0, 192(R8)
+	MOVQ        32(DX), R11
+	VMOVDQU     (R11)(R9*1), X0
+	MOVQ        40(DX), R11
+	VMOVDQU     (R11)(R9*1), X1
+	MOVQ        48(DX), R11
+	VMOVDQU     (R11)(R9*1), X2
+	MOVQ        56(DX), R11
+	VMOVDQU     (R11)(R9*1), X3
+	VPUNPCKLDQ  X1, X0, X4
+	VPUNPCKHDQ  X1, X0, X0
+	VPUNPCKLDQ  X3, X2, X1
+	VPUNPCKHDQ  X3, X2, X2
+	VPUNPCKLQDQ X1, X4, X3
+	VPUNPCKHQDQ X1, X4, X1
+	VMOVDQU     X3, 16(R8)
+	VMOVDQU     X1, 80(R8)
+	VPUNPCKLQDQ X2, X0, X1
+	VPUNPCKHQDQ X2, X0, X0
+	VMOVDQU     X1, 144(R8)
+	VMOVDQU     X0, 208(R8)
+	MOVQ        64(DX), R11
+	VMOVDQU     (R11)(R9*1), X0
+	MOVQ        72(DX), R11
+	VMOVDQU     (R11)(R9*1), X1
+	MOVQ        80(DX), R11
+	VMOVDQU     (R11)(R9*1), X2
+	MOVQ        88(DX), R11
+	VMOVDQU     (R11)(R9*1), X3
+	VPUNPCKLDQ  X1, X0, X4
+	VPUNPCKHDQ  X1, X0, X0
+	VPUNPCKLDQ  X3, X2, X1
+	VPUNPCKHDQ  X3, X2, X2
+	VPUNPCKLQDQ X1, X4, X3
+	VPUNPCKHQDQ X1, X4, X1
+	VMOVDQU     X3, 32(R8)
+	VMOVDQU     X1, 96(R8)
+	VPUNPCKLQDQ X2, X0, X1
+	VPUNPCKHQDQ X2, X0, X0
+	VMOVDQU     X1, 160(R8)
+	VMOVDQU     X0, 224(R8)
+	MOVQ        96(DX), R11
+	VMOVDQU     (R11)(R9*1), X0
+	MOVQ        104(DX), R11
+	VMOVDQU     (R11)(R9*1), X1
+	MOVQ        112(DX), R11
+	VMOVDQU     (R11)(R9*1), X2
+	MOVQ        120(DX), R11
+	VMOVDQU     (R11)(R9*1), X3
+	VPUNPCKLDQ  X1, X0, X4
+	VPUNPCKHDQ  X1, X0, X0
+	VPUNPCKLDQ  X3, X2, X1
+	VPUNPCKHDQ  X3, X2, X2
+	VPUNPCKLQDQ X1, X4, X3
+	VPUNPCKHQDQ X1, X4, X1
+	VMOVDQU     X3, 48(R8)
+	VMOVDQU     X1, 112(R8)
+	VPUNPCKLQDQ X2, X0, X1
+	VPUNPCKHQDQ X2, X0, X0
+	VMOVDQU     X1, 176(R8)
+	VMOVDQU     X0, 240(R8)
+	ADDQ        $0x10, R9
+	ADDQ        $0x00000100, R8
+	DECQ        R10
+	JNE         chunk
+	ADDQ        SI, BX
+	ADDQ        CX, AX
+	DECQ        DI
+	JNE         block
+	RET
+
 DATA expLeast<>+0(SB)/8, $0xc2aeac50c2aeac50
 DATA expLeast<>+8(SB)/8, $0xc2aeac50c2aeac50
 DATA expLeast<>+16(SB)/8, $0xc2aeac50c2aeac50

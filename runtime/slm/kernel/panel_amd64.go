@@ -67,3 +67,15 @@ func widenInAVX2(dst []int16, q []int8) {
 		widenAVX2(&q[0], &dst[:n][0], n)
 	}
 }
+
+func interleaveInAVX2(dst []byte, rows *[panelRows][]byte, to, from, size, chunks, blocks int) {
+	if blocks == 0 {
+		return
+	}
+	var first [panelRows]*byte
+	for r, row := range rows {
+		first[r] = unsafe.SliceData(row[:blocks*size])
+	}
+	_ = dst[(blocks-1)*size*panelRows+to+chunks*256-1]
+	interleaveAVX2(&dst[to], size*panelRows, &first[0], from, size, chunks, blocks)
+}

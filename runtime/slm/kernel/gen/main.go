@@ -40,6 +40,7 @@ func main() {
 		tile(rows)
 	}
 	widen()
+	interleave()
 	expSum()
 	siluMul()
 	scores()
