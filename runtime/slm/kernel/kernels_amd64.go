@@ -79,6 +79,11 @@ func panelQ5_0AVX2(w *byte, q *int8, scale *float32, totals *int32, blocks int, 
 //go:noescape
 func panelQ4_KAVX2(w *byte, q *int8, scale *float32, sums *int16, blocks int, dst *float32)
 
+// panelQ5_KAVX2 multiplies 16 interleaved rows of Q5_K blocks.
+//
+//go:noescape
+func panelQ5_KAVX2(w *byte, q *int8, scale *float32, sums *int16, blocks int, dst *float32)
+
 // panelQ6_KAVX2 multiplies 16 interleaved rows of Q6_K blocks.
 //
 //go:noescape
@@ -108,6 +113,11 @@ func unpackQ5_0AVX2(w *byte, to *int16, d *float32, blocks int)
 //
 //go:noescape
 func unpackQ4_KAVX2(w *byte, to *int16, d *float32, mins *int16, dmin *float32, blocks int)
+
+// unpackQ5_KAVX2 unpacks 16 interleaved rows of Q5_K blocks; the minimums are a slice of their own, 8 columns a block.
+//
+//go:noescape
+func unpackQ5_KAVX2(w *byte, to *int16, d *float32, mins *int16, dmin *float32, blocks int)
 
 // unpackQ6_KAVX2 unpacks 16 interleaved rows of Q6_K blocks.
 //

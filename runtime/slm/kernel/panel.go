@@ -14,6 +14,7 @@ import (
 //	Q8_0  the same with eight times four bytes
 //	Q5_0  as Q4_0; before the factors row 0 [4 bytes] ... row 15: bit g of byte i is the fifth bit of element 4*g+i
 //	Q4_K  block of 256: 16 factors | 16 factors of the minimums | 12 x 16 bytes of scales | 32 x 16 x 4 bytes
+//	Q5_K  as Q4_K; before those 8 x 16 x 4 bytes: bit j of a byte is the fifth bit of its element of part j
 //	Q6_K  block of 256: 16 factors | 16 x 16 scales | 32 x 16 x 4 bytes of low bits | 16 x 16 x 4 bytes of high bits
 //
 // Bytes that are unpacked to words lie in panelOrder, which is what unpacking within halves of a register undoes.
@@ -59,6 +60,8 @@ func interleaverOf(t Type) interleaver {
 		return interleaveQ5_0
 	case Q4_K:
 		return interleaveQ4_K
+	case Q5_K:
+		return interleaveQ5_K
 	case Q6_K:
 		return interleaveQ6_K
 	}
@@ -209,6 +212,14 @@ func interleaveQ4_K(dst []byte, rows *[panelRows][]byte) {
 	scales(dst, rows, 64, 4, 144, 12)
 }
 
+func interleaveQ5_K(dst []byte, rows *[panelRows][]byte) {
+	fours(dst, rows, 256, 16, 176, 2)
+	fours(dst, rows, 768, 48, 176, 8)
+	factors(dst, rows, 0, 0, 176)
+	factors(dst, rows, 32, 2, 176)
+	scales(dst, rows, 64, 4, 176, 12)
+}
+
 func interleaveQ6_K(dst []byte, rows *[panelRows][]byte) {
 	fours(dst, rows, 288, 0, 210, 8)
 	fours(dst, rows, 2336, 128, 210, 4)
@@ -287,7 +298,7 @@ func (s *slice) multiply(w *Matrix, panel []byte, b *batch, n int, dst []float32
 	for k := range n {
 		clear(dst[k*stride : k*stride+panelRows])
 	}
-	withMins := w.Type == Q4_K
+	withMins := w.Type == Q4_K || w.Type == Q5_K
 	if withMins {
 		s.low = grow(s.low, n*panelRows)
 		clear(s.low)
