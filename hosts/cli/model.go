@@ -325,7 +325,8 @@ func newModelBenchCommand() *cobra.Command {
 				s := slices.Sorted(slices.Values(v))
 				return map[string]any{"median": s[len(s)/2], "min": s[0], "max": s[len(s)-1], "runs": v}
 			}
-			out := map[string]any{"pp": stats(pp), "tg": stats(tg), "rss_bytes": residentBytes(), "rss_peak_bytes": peakResidentBytes(), "load_ms": float64(loaded.Microseconds()) / 1000,
+			out := map[string]any{"pp": stats(pp), "tg": stats(tg), "rss_bytes": residentBytes(), "rss_peak_bytes": peakResidentBytes(),
+				"load_ms": float64(loaded.Microseconds()) / 1000,
 				"threads": e.Info().Threads, "kernels": kernel.Path(), "prompt": prompt, "tokens": n}
 			read, err := e.ReadSpeed()
 			if err != nil {

@@ -79,6 +79,11 @@ func panelQ5_0AVX2(w *byte, q *int8, scale *float32, totals *int32, blocks int, 
 //go:noescape
 func panelQ4_KAVX2(w *byte, q *int8, scale *float32, sums *int16, blocks int, dst *float32)
 
+// panelQ5_KAVX2 multiplies 16 interleaved rows of Q5_K blocks.
+//
+//go:noescape
+func panelQ5_KAVX2(w *byte, q *int8, scale *float32, sums *int16, blocks int, dst *float32)
+
 // panelQ6_KAVX2 multiplies 16 interleaved rows of Q6_K blocks.
 //
 //go:noescape
@@ -109,6 +114,11 @@ func unpackQ5_0AVX2(w *byte, to *int16, d *float32, blocks int)
 //go:noescape
 func unpackQ4_KAVX2(w *byte, to *int16, d *float32, mins *int16, dmin *float32, blocks int)
 
+// unpackQ5_KAVX2 unpacks 16 interleaved rows of Q5_K blocks; the minimums are a slice of their own, 8 columns a block.
+//
+//go:noescape
+func unpackQ5_KAVX2(w *byte, to *int16, d *float32, mins *int16, dmin *float32, blocks int)
+
 // unpackQ6_KAVX2 unpacks 16 interleaved rows of Q6_K blocks.
 //
 //go:noescape
@@ -133,6 +143,42 @@ func tile3AVX2(w *int16, d *float32, a *int16, stride int, scale *float32, scale
 //
 //go:noescape
 func widenAVX2(q *int8, to *int16, n int)
+
+// interleaveAVX2 lays 16 rows' bytes out by fours: in each of the blocks chunks times 16 bytes, which begin at from and lie
+// rowStride apart, to places that lie dstStride apart.
+//
+//go:noescape
+func interleaveAVX2(dst *byte, dstStride int, rows **byte, from int, rowStride int, chunks int, blocks int)
+
+// expSumAVX2 replaces n floats, a multiple of 8 above 0, by exp(x-top) and returns their sum.
+//
+//go:noescape
+func expSumAVX2(x *float32, top float32, n int) float32
+
+// siluMulAVX2 replaces n gates, a multiple of 8 above 0, by silu(gate)*up.
+//
+//go:noescape
+func siluMulAVX2(gate *float32, up *float32, n int)
+
+// scoresAVX2 multiplies a query of dim values, a multiple of 8, with n keys that lie one after the other.
+//
+//go:noescape
+func scoresAVX2(q *float32, keys *float32, dim int, n int, scale float32, dst *float32)
+
+// weightedSumAVX2 adds n rows of dim values, a multiple of 8, each times its weight.
+//
+//go:noescape
+func weightedSumAVX2(dst *float32, w *float32, rows *float32, dim int, n int)
+
+// fromHalfAVX2 converts n half floats, a multiple of 8 above 0.
+//
+//go:noescape
+func fromHalfAVX2(dst *float32, src *uint16, n int)
+
+// toHalfAVX2 converts n floats, a multiple of 8 above 0, to the nearest half floats.
+//
+//go:noescape
+func toHalfAVX2(dst *uint16, src *float32, n int)
 
 // readMemoryAVX2 reads n bytes, a multiple of 256 above 0.
 //

@@ -14,6 +14,7 @@ import (
 //	Q8_0  the same with eight times four bytes
 //	Q5_0  as Q4_0; before the factors row 0 [4 bytes] ... row 15: bit g of byte i is the fifth bit of element 4*g+i
 //	Q4_K  block of 256: 16 factors | 16 factors of the minimums | 12 x 16 bytes of scales | 32 x 16 x 4 bytes
+//	Q5_K  as Q4_K; before those 8 x 16 x 4 bytes: bit j of a byte is the fifth bit of its element of part j
 //	Q6_K  block of 256: 16 factors | 16 x 16 scales | 32 x 16 x 4 bytes of low bits | 16 x 16 x 4 bytes of high bits
 //
 // Bytes that are unpacked to words lie in panelOrder, which is what unpacking within halves of a register undoes.
@@ -59,6 +60,8 @@ func interleaverOf(t Type) interleaver {
 		return interleaveQ5_0
 	case Q4_K:
 		return interleaveQ4_K
+	case Q5_K:
+		return interleaveQ5_K
 	case Q6_K:
 		return interleaveQ6_K
 	}
@@ -136,54 +139,55 @@ func (m *Matrix) fill(from, to int) {
 	}
 }
 
-// fours moves n times four bytes of row r to where they lie in a panel.
-func fours(dst, src []byte, r, n int) {
-	dst, src = dst[r*4:(n-1)*64+r*4+4], src[:n*4]
-	for len(src) >= 8 && len(dst) >= 68 {
-		v := binary.LittleEndian.Uint64(src)
-		binary.LittleEndian.PutUint32(dst, uint32(v))
-		binary.LittleEndian.PutUint32(dst[64:], uint32(v>>32))
-		src = src[8:]
-		if len(dst) < 128 {
-			return
-		}
-		dst = dst[128:]
+// fours lays chunks times 16 bytes of each block out by fours: they begin at from in a row's blocks, and go to the place
+// to in the panel's. size is the size of a row's block.
+func fours(dst []byte, rows *[panelRows][]byte, to, from, size, chunks int) {
+	blocks := len(dst) / (size * panelRows)
+	if active.interleave != nil {
+		active.interleave(dst, rows, to, from, size, chunks, blocks)
+		return
 	}
-	if len(src) >= 4 {
-		copy(dst[:4], src)
+	for b := range blocks {
+		out := dst[b*size*panelRows+to:]
+		for r, row := range rows {
+			src := row[b*size+from : b*size+from+chunks*16]
+			for g := 0; g*4 < len(src); g++ {
+				copy(out[g*64+r*4:g*64+r*4+4], src[g*4:])
+			}
+		}
+	}
+}
+
+// factors lays a half float of each block out.
+func factors(dst []byte, rows *[panelRows][]byte, to, from, size int) {
+	for r, row := range rows {
+		out, src := dst[to+r*2:], row[from:]
+		for {
+			out[0], out[1] = src[0], src[1]
+			if len(src) <= size {
+				break
+			}
+			out, src = out[size*panelRows:], src[size:]
+		}
 	}
 }
 
 func interleaveQ8_0(dst []byte, rows *[panelRows][]byte) {
-	for b := 0; b*544 < len(dst); b++ {
-		out := dst[b*544 : b*544+544]
-		for r, row := range rows {
-			block := row[b*34 : b*34+34]
-			fours(out, block[2:], r, 8)
-			out[512+r*2], out[513+r*2] = block[0], block[1]
-		}
-	}
+	fours(dst, rows, 0, 2, 34, 2)
+	factors(dst, rows, 512, 0, 34)
 }
 
 func interleaveQ4_0(dst []byte, rows *[panelRows][]byte) {
-	for b := 0; b*288 < len(dst); b++ {
-		out := dst[b*288 : b*288+288]
-		for r, row := range rows {
-			block := row[b*18 : b*18+18]
-			fours(out, block[2:], r, 4)
-			out[256+r*2], out[257+r*2] = block[0], block[1]
-		}
-	}
+	fours(dst, rows, 0, 2, 18, 1)
+	factors(dst, rows, 256, 0, 18)
 }
 
 func interleaveQ5_0(dst []byte, rows *[panelRows][]byte) {
-	for b := 0; b*352 < len(dst); b++ {
-		out := dst[b*352 : b*352+352]
-		for r, row := range rows {
-			block := row[b*22 : b*22+22]
-			fours(out, block[6:], r, 4)
-			binary.LittleEndian.PutUint32(out[256+r*4:], spreadBits(binary.LittleEndian.Uint32(block[2:])))
-			out[320+r*2], out[321+r*2] = block[0], block[1]
+	fours(dst, rows, 0, 6, 22, 1)
+	factors(dst, rows, 320, 0, 22)
+	for r, row := range rows {
+		for b := 0; b*22 < len(row); b++ {
+			binary.LittleEndian.PutUint32(dst[b*352+256+r*4:], spreadBits(binary.LittleEndian.Uint32(row[b*22+2:])))
 		}
 	}
 }
@@ -202,34 +206,34 @@ func spreadBits(x uint32) uint32 {
 }
 
 func interleaveQ4_K(dst []byte, rows *[panelRows][]byte) {
-	for b := 0; b*2304 < len(dst); b++ {
-		out := dst[b*2304 : b*2304+2304]
-		for r, row := range rows {
-			block := row[b*144 : b*144+144]
-			copy(out[r*2:r*2+2], block[:2])
-			copy(out[32+r*2:34+r*2], block[2:4])
-			fours(out[256:], block[16:], r, 32)
-		}
-		for at, r := range panelOrder {
-			for j, s := range rows[r][b*144+4 : b*144+16] {
-				out[64+j*16+at] = s
-			}
-		}
-	}
+	fours(dst, rows, 256, 16, 144, 8)
+	factors(dst, rows, 0, 0, 144)
+	factors(dst, rows, 32, 2, 144)
+	scales(dst, rows, 64, 4, 144, 12)
+}
+
+func interleaveQ5_K(dst []byte, rows *[panelRows][]byte) {
+	fours(dst, rows, 256, 16, 176, 2)
+	fours(dst, rows, 768, 48, 176, 8)
+	factors(dst, rows, 0, 0, 176)
+	factors(dst, rows, 32, 2, 176)
+	scales(dst, rows, 64, 4, 176, 12)
 }
 
 func interleaveQ6_K(dst []byte, rows *[panelRows][]byte) {
-	for b := 0; b*3360 < len(dst); b++ {
-		out := dst[b*3360 : b*3360+3360]
-		for r, row := range rows {
-			block := row[b*210 : b*210+210]
-			copy(out[r*2:r*2+2], block[208:])
-			fours(out[288:], block, r, 32)
-			fours(out[2336:], block[128:], r, 16)
-		}
+	fours(dst, rows, 288, 0, 210, 8)
+	fours(dst, rows, 2336, 128, 210, 4)
+	factors(dst, rows, 0, 208, 210)
+	scales(dst, rows, 32, 192, 210, 16)
+}
+
+// scales lays n bytes of each block out in panelOrder.
+func scales(dst []byte, rows *[panelRows][]byte, to, from, size, n int) {
+	for b := 0; b*size < len(rows[0]); b++ {
+		out := dst[b*size*panelRows+to : b*size*panelRows+to+n*panelRows]
 		for at, r := range panelOrder {
-			for j, s := range rows[r][b*210+192 : b*210+208] {
-				out[32+j*16+at] = s
+			for j, s := range rows[r][b*size+from : b*size+from+n] {
+				out[j*panelRows+at] = s
 			}
 		}
 	}
@@ -294,7 +298,7 @@ func (s *slice) multiply(w *Matrix, panel []byte, b *batch, n int, dst []float32
 	for k := range n {
 		clear(dst[k*stride : k*stride+panelRows])
 	}
-	withMins := w.Type == Q4_K
+	withMins := w.Type == Q4_K || w.Type == Q5_K
 	if withMins {
 		s.low = grow(s.low, n*panelRows)
 		clear(s.low)

@@ -22,6 +22,8 @@ func panelInAVX2(t Type, panel []byte, a *activation, dst []float32) {
 		panelQ5_0AVX2(w, q, scale, unsafe.SliceData(a.totals[:n]), n, to)
 	case Q4_K:
 		panelQ4_KAVX2(w, q, scale, unsafe.SliceData(a.sums[:n*16]), n, to)
+	case Q5_K:
+		panelQ5_KAVX2(w, q, scale, unsafe.SliceData(a.sums[:n*16]), n, to)
 	case Q6_K:
 		panelQ6_KAVX2(w, q, scale, unsafe.SliceData(a.sums[:n*16]), n, to)
 	}
@@ -38,6 +40,8 @@ func unpackInAVX2(t Type, panel []byte, s *slice, blocks int) {
 		unpackQ5_0AVX2(w, to, d, blocks)
 	case Q4_K:
 		unpackQ4_KAVX2(w, to, d, &s.mins[:blocks*8*panelRows][0], &s.dmin[:blocks*panelRows][0], blocks)
+	case Q5_K:
+		unpackQ5_KAVX2(w, to, d, &s.mins[:blocks*8*panelRows][0], &s.dmin[:blocks*panelRows][0], blocks)
 	case Q6_K:
 		unpackQ6_KAVX2(w, to, d, blocks)
 	}
@@ -66,4 +70,16 @@ func widenInAVX2(dst []int16, q []int8) {
 	if n := len(q); n > 0 {
 		widenAVX2(&q[0], &dst[:n][0], n)
 	}
+}
+
+func interleaveInAVX2(dst []byte, rows *[panelRows][]byte, to, from, size, chunks, blocks int) {
+	if blocks == 0 {
+		return
+	}
+	var first [panelRows]*byte
+	for r, row := range rows {
+		first[r] = unsafe.SliceData(row[:blocks*size])
+	}
+	_ = dst[(blocks-1)*size*panelRows+to+chunks*256-1]
+	interleaveAVX2(&dst[to], size*panelRows, &first[0], from, size, chunks, blocks)
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var panelTypes = []Type{Q8_0, Q4_0, Q5_0, Q4_K, Q6_K}
+var panelTypes = []Type{Q8_0, Q4_0, Q5_0, Q4_K, Q5_K, Q6_K}
 
 // withPath runs f with another path.
 func withPath(p path, f func()) {

@@ -13,18 +13,26 @@ type path struct {
 	quantizeQ8_K func(a *activation, x []float32)
 	product      func(a, b []float32) float32
 	axpy         func(dst []float32, a float32, x []float32)
+	expSum       func(x []float32, top float32) float32
+	siluMul      func(gate, up []float32)
+	scores       func(dst, q, keys []float32, scale float32)
+	weightedSum  func(dst, w, rows []float32)
+	fromHalf     func(dst []float32, src []uint16)
+	toHalf       func(dst []uint16, src []float32)
 	read         func(data []byte) uint64 // all of it, and nothing else
 
 	// Of panels, where there are kernels for them.
-	panels bool
-	totals func(a *activation)                                      // of blocks of 32, into its buffer
-	panel  func(t Type, panel []byte, a *activation, dst []float32) // 16 products
-	unpack func(t Type, panel []byte, s *slice, blocks int)         // blocks of 16 rows
-	tiles  func(t tiles, n int)                                     // with n rows of activations
-	widen  func(dst []int16, q []int8)
+	panels     bool
+	totals     func(a *activation)                                                           // of blocks of 32, into its buffer
+	panel      func(t Type, panel []byte, a *activation, dst []float32)                      // 16 products
+	unpack     func(t Type, panel []byte, s *slice, blocks int)                              // blocks of 16 rows
+	tiles      func(t tiles, n int)                                                          // with n rows of activations
+	interleave func(dst []byte, rows *[panelRows][]byte, to, from, size, chunks, blocks int) // of panels; see fours
+	widen      func(dst []int16, q []int8)
 }
 
-var goPath = path{name: "go", dot: dotGo, quantizeQ8_0: quantizeQ8_0Go, quantizeQ8_K: quantizeQ8_KGo, product: productGo, axpy: axpyGo, read: readGo}
+var goPath = path{name: "go", dot: dotGo, quantizeQ8_0: quantizeQ8_0Go, quantizeQ8_K: quantizeQ8_KGo, product: productGo, axpy: axpyGo, read: readGo,
+	expSum: expSumGo, siluMul: siluMulGo, scores: scoresGo, weightedSum: weightedSumGo, fromHalf: fromHalfGo, toHalf: toHalfGo}
 
 // active is chosen once, before anything runs. LEDGE_KERNEL=go keeps plain Go where there is something faster.
 var active = choose(os.Getenv("LEDGE_KERNEL"), fastest())

@@ -48,7 +48,7 @@ func randomRow(r *rand.Rand, t Type, row []byte, extreme bool) {
 		switch t {
 		case Q8_0, Q4_0, Q5_0:
 			factor(row[b:])
-		case Q4_K:
+		case Q4_K, Q5_K:
 			factor(row[b:])
 			factor(row[b+2:])
 		case Q6_K:
@@ -110,8 +110,8 @@ func magnitude(t Type, row []byte, x []float32) float64 {
 	for i, v := range w {
 		s += math.Abs(float64(v)) * (math.Abs(float64(x[i])) + 0.01)
 	}
-	if t == Q4_K { // the minimums are a sum of their own
-		for b := 0; b < len(row); b += 144 {
+	if t == Q4_K || t == Q5_K { // the minimums are a sum of their own
+		for b := 0; b < len(row); b += t.BlockBytes() {
 			s += math.Abs(float64(half(row[b+2:]))) * 63 * 256
 		}
 	}

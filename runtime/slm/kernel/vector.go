@@ -33,7 +33,9 @@ func Softmax(x []float32) {
 }
 
 // SiLUMul replaces gate by silu(gate) * up.
-func SiLUMul(gate, up []float32) {
+func SiLUMul(gate, up []float32) { active.siluMul(gate, up[:len(gate)]) }
+
+func siluMulGo(gate, up []float32) {
 	for i, g := range gate {
 		gate[i] = g / (1 + float32(math.Exp(float64(-g)))) * up[i]
 	}

@@ -80,10 +80,7 @@ func (m *Model) attendUnit(u *unit, a *attention, index int, q, out []float32) {
 			query, dst := m.headRow(q, u, i, group), m.headRow(out, u, i, group)
 			scores := a.scores[low:high]
 			best := top[i]
-			for t := range scores {
-				at := (low + t) * dim
-				scores[t] = kernel.Dot(query, keys[at:at+dim]) * m.scoreScale
-			}
+			kernel.Scores(scores, query, keys[low*dim:], m.scoreScale)
 			if m.scoreCap > 0 {
 				kernel.SoftCap(scores, m.scoreCap)
 			}
@@ -94,26 +91,17 @@ func (m *Model) attendUnit(u *unit, a *attention, index int, q, out []float32) {
 				if sum[i] > 0 {
 					shrink := exp32(top[i] - best)
 					sum[i] *= shrink
-					for d := range dst {
-						dst[d] *= shrink
-					}
+					kernel.Scale(dst, shrink)
 				}
 				top[i] = best
 			}
-			for t, s := range scores {
-				w := exp32(s - best)
-				sum[i] += w
-				at := (low + t) * dim
-				kernel.Axpy(dst, w, values[at:at+dim])
-			}
+			sum[i] += kernel.ExpSum(scores, best)
+			kernel.WeightedSum(dst, scores, values[low*dim:])
 		}
 	}
 	for i := range queries {
 		inverse := 1 / sum[i]
-		dst := m.headRow(out, u, i, group)
-		for d := range dst {
-			dst[d] *= inverse
-		}
+		kernel.Scale(m.headRow(out, u, i, group), inverse)
 	}
 }
 

@@ -198,10 +198,7 @@ func (p *Page) store(layer, part, head, token int, row []float32) {
 	case kernel.F32:
 		copy(p.f32[at:at+len(row)], row)
 	case kernel.F16:
-		dst := p.f16[at : at+len(row)]
-		for i, v := range row {
-			dst[i] = kernel.F32ToF16(v)
-		}
+		kernel.ToHalf(p.f16[at:at+len(row)], row)
 	case kernel.Q8_0:
 		storeQ8(p.q8[at:at+size], row)
 	}
@@ -215,9 +212,7 @@ func (p *Page) load(layer, part, head, n int, buf []float32) []float32 {
 	case kernel.F32:
 		return p.f32[at : at+n*dim]
 	case kernel.F16:
-		for i, h := range p.f16[at : at+n*dim] {
-			buf[i] = kernel.F16ToF32(h)
-		}
+		kernel.FromHalf(buf, p.f16[at:at+n*dim])
 	case kernel.Q8_0:
 		kernel.Dequantize(kernel.Q8_0, buf, p.q8[at:at+n*p.kv.row])
 	}

@@ -173,7 +173,7 @@ func pairs(a, b VecVirtual) [2]VecVirtual {
 }
 
 // panelScaleMin unpacks the j-th scale or minimum of 16 rows of K blocks to words; packed is where the 12 x 16 bytes are.
-func panelScaleMin(packed Mem, j int, minimum bool, low6, low4 VecVirtual) VecVirtual {
+func panelScaleMin(packed Mem, j int, minimum bool, low6 Mem, low4 VecVirtual) VecVirtual {
 	part := func(i int) VecVirtual {
 		x := XMM()
 		m := packed
@@ -188,7 +188,7 @@ func panelScaleMin(packed Mem, j int, minimum bool, low6, low4 VecVirtual) VecVi
 			i += 4
 		}
 		x = part(i)
-		VPAND(low6.AsX(), x, x)
+		VPAND(low6, x, x)
 	} else {
 		x = part(j + 4)
 		if minimum {
@@ -204,7 +204,7 @@ func panelScaleMin(packed Mem, j int, minimum bool, low6, low4 VecVirtual) VecVi
 		t := XMM()
 		VPAND(low4.AsX(), y, t)
 		VPXOR(t, y, y)
-		VPAND(low6.AsX(), y, y)
+		VPAND(low6, y, y)
 		VPOR(y, x, x)
 	}
 	w := YMM()
@@ -212,17 +212,46 @@ func panelScaleMin(packed Mem, j int, minimum bool, low6, low4 VecVirtual) VecVi
 	return w
 }
 
-const (
-	q4KScales = 64  // in a panel's block
-	q4KQuants = 256 // nibbles
-	q4KBytes  = 2304
+// kFormat is where things are in a panel's block of Q4_K or Q5_K.
+type kFormat struct {
+	name                string
+	high, quants, bytes int // high 0: there are no fifth bits
+}
+
+var (
+	q4K = kFormat{"Q4_K", 0, 256, 2304}
+	q5K = kFormat{"Q5_K", 256, 768, 2816}
 )
 
-func panelQ4_K() {
-	function("panelQ4_KAVX2", panelSuperSignature, "panelQ4_KAVX2 multiplies 16 interleaved rows of Q4_K blocks.")
+const kScales = 64
+
+// nibbles returns the group of four elements c*64 + g*4 and the one 32 on, 8 rows of them.
+func (f kFormat) nibbles(w Register, c, g, h int, mask, fifth VecVirtual) [2]VecVirtual {
+	x, v := load(at(w, f.quants+c*512+g*64+h*32)), YMM()
+	VPAND(mask, x, v)
+	VPSRLW(Imm(4), x, x)
+	VPAND(mask, x, x)
+	out := [2]VecVirtual{v, x}
+	if f.high > 0 {
+		for i, n := range out {
+			b := shiftBit(load(at(w, f.high+g*64+h*32)), c*2+i, 4)
+			VPAND(fifth, b, b)
+			VPOR(b, n, n)
+		}
+	}
+	return out
+}
+
+func (format kFormat) panel() {
+	function("panel"+format.name+"AVX2", panelSuperSignature, "panel"+format.name+"AVX2 multiplies 16 interleaved rows of "+format.name+" blocks.")
 	w, q, scale, sums, n, dst := pointer("w"), pointer("q"), pointer("scale"), pointer("sums"), pointer("blocks"), pointer("dst")
 	sums32, lowsAt := AllocLocal(16), AllocLocal(64)
-	mask, mask6 := repeat(0x0f0f0f0f), repeat(0x3f3f3f3f)
+	mask, mask6 := repeat(0x0f0f0f0f), bits32("sixBits"+format.name, 0x3f3f3f3f)
+	groups := 8 // 8 * 2 * 15 * 127 stays below 2^15, and so does 4 * 2 * 31 * 127
+	var fifth VecVirtual
+	if format.high > 0 {
+		groups, fifth = 4, repeat(0x10101010)
+	}
 	f := [2]VecVirtual{zero(), zero()}
 	empty := zero()
 	VMOVDQU(empty, lowsAt)
@@ -237,7 +266,7 @@ func panelQ4_K() {
 	VBROADCASTSS(at(scale, 0), da)
 	var lows [2]VecVirtual
 	for j := 0; j < 8; j += 2 {
-		p := pairs(panelScaleMin(at(w, q4KScales), j, true, mask6, mask), panelScaleMin(at(w, q4KScales), j+1, true, mask6, mask))
+		p := pairs(panelScaleMin(at(w, kScales), j, true, mask6, mask), panelScaleMin(at(w, kScales), j+1, true, mask6, mask))
 		s := broadcast4(sums32.Offset(j * 2))
 		for h := range p {
 			VPMADDWD(s, p[h], p[h])
@@ -255,30 +284,29 @@ func panelQ4_K() {
 	}
 	var total [2]VecVirtual
 	for c := range 4 {
-		var s [2][2]VecVirtual // half, nibble
-		for g := range 8 {
-			low, high := broadcast4(at(q, c*64+g*4)), broadcast4(at(q, c*64+32+g*4))
-			for h := range 2 {
-				x, v := load(at(w, q4KQuants+c*512+g*64+h*32)), YMM()
-				VPAND(mask, x, v)
-				VPSRLW(Imm(4), x, x)
-				VPAND(mask, x, x)
-				VPMADDUBSW(low, v, v)
-				VPMADDUBSW(high, x, x)
-				addTo(&s[h][0], g == 0, v, addWords)
-				addTo(&s[h][1], g == 0, x, addWords)
+		for first := 0; first < 8; first += groups {
+			var s [2][2]VecVirtual // half, nibble
+			for g := first; g < first+groups; g++ {
+				low, high := broadcast4(at(q, c*64+g*4)), broadcast4(at(q, c*64+32+g*4))
+				for h := range 2 {
+					v := format.nibbles(w, c, g, h, mask, fifth)
+					VPMADDUBSW(low, v[0], v[0])
+					VPMADDUBSW(high, v[1], v[1])
+					addTo(&s[h][0], g == first, v[0], addWords)
+					addTo(&s[h][1], g == first, v[1], addWords)
+				}
 			}
-		}
-		for i := range 2 {
-			p := twice(panelScaleMin(at(w, q4KScales), c*2+i, false, mask6, mask))
-			for h := range 2 {
-				VPMADDWD(p[h], s[h][i], p[h])
-				addTo(&total[h], c == 0 && i == 0, p[h], func(a, b, c Op) { VPADDD(a, b, c) })
+			for i := range 2 {
+				p := twice(panelScaleMin(at(w, kScales), c*2+i, false, mask6, mask))
+				for h := range 2 {
+					VPMADDWD(p[h], s[h][i], p[h])
+					addTo(&total[h], c == 0 && first == 0 && i == 0, p[h], func(a, b, c Op) { VPADDD(a, b, c) })
+				}
 			}
 		}
 	}
 	panelAccumulate(at(w, 0), da, total, f)
-	advance(w, q, scale, sums, q4KBytes)
+	advance(w, q, scale, sums, uint32(format.bytes))
 	DECQ(n)
 	JNE(LabelRef("block"))
 	for h := range f {

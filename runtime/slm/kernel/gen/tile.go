@@ -138,35 +138,36 @@ func unpackQ5_0() {
 	})
 }
 
-func unpackQ4_K() {
-	function("unpackQ4_KAVX2", "func(w *byte, to *int16, d *float32, mins *int16, dmin *float32, blocks int)",
-		"unpackQ4_KAVX2 unpacks 16 interleaved rows of Q4_K blocks; the minimums are a slice of their own, 8 columns a block.")
+func (format kFormat) unpack() {
+	function("unpack"+format.name+"AVX2", "func(w *byte, to *int16, d *float32, mins *int16, dmin *float32, blocks int)",
+		"unpack"+format.name+"AVX2 unpacks 16 interleaved rows of "+format.name+" blocks; the minimums are a slice of their own, 8 columns a block.")
 	w, to, d, mins, dmin, n := pointer("w"), pointer("to"), pointer("d"), pointer("mins"), pointer("dmin"), pointer("blocks")
-	mask, mask6 := repeat(0x0f0f0f0f), repeat(0x3f3f3f3f)
+	mask, mask6 := repeat(0x0f0f0f0f), bits32("sixBitsUnpack"+format.name, 0x3f3f3f3f)
+	var fifth VecVirtual
+	if format.high > 0 {
+		fifth = repeat(0x10101010)
+	}
 	even, odd := pickPairs()
 	Label("block")
 	for j := 0; j < 8; j += 2 {
-		p := pairs(panelScaleMin(at(w, q4KScales), j, true, mask6, mask), panelScaleMin(at(w, q4KScales), j+1, true, mask6, mask))
+		p := pairs(panelScaleMin(at(w, kScales), j, true, mask6, mask), panelScaleMin(at(w, kScales), j+1, true, mask6, mask))
 		for h := range p {
 			VMOVDQU(p[h], at(mins, j/2*64+h*32))
 		}
 	}
 	for c := range 4 {
-		low, high := twice(panelScaleMin(at(w, q4KScales), c*2, false, mask6, mask)), twice(panelScaleMin(at(w, q4KScales), c*2+1, false, mask6, mask))
+		low, high := twice(panelScaleMin(at(w, kScales), c*2, false, mask6, mask)), twice(panelScaleMin(at(w, kScales), c*2+1, false, mask6, mask))
 		for g := range 8 {
 			for h := range 2 {
-				x, v := load(at(w, q4KQuants+c*512+g*64+h*32)), YMM()
-				VPAND(mask, x, v)
-				VPSRLW(Imm(4), x, x)
-				VPAND(mask, x, x)
-				storePairs(v, even, odd, nil, low[h], to, c*16+g, h)
-				storePairs(x, even, odd, nil, high[h], to, c*16+8+g, h)
+				v := format.nibbles(w, c, g, h, mask, fifth)
+				storePairs(v[0], even, odd, nil, low[h], to, c*16+g, h)
+				storePairs(v[1], even, odd, nil, high[h], to, c*16+8+g, h)
 			}
 		}
 	}
 	halves(at(w, 0), d)
 	halves(at(w, 32), dmin)
-	ADDQ(U32(q4KBytes), w)
+	ADDQ(U32(uint32(format.bytes)), w)
 	ADDQ(U32(8192), to)
 	ADDQ(Imm(64), d)
 	ADDQ(U32(256), mins)
