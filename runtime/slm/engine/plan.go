@@ -95,6 +95,7 @@ func FileDigest(path string) (string, error) {
 }
 
 func digestOf(f *gguf.File) string {
-	sum := sha256.Sum256(f.Bytes())
-	return "sha256:" + hex.EncodeToString(sum[:])
+	sum := sha256.New()
+	f.WriteTo(sum) // a hash takes all
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
 }

@@ -104,9 +104,11 @@ type File struct {
 	values  map[string]value
 	tensors []Tensor
 	byName  map[string]int
+	parts   []part // the further files of a split model
 }
 
-// Open maps the file and reads its metadata and tensor table; the tensors themselves are not touched.
+// Open maps the file and reads its metadata and tensor table; the tensors themselves are not touched. Of a model that is
+// split into several files it takes the first, and finds the others beside it.
 func Open(path string) (*File, error) {
 	b, unmap, err := mapFile(path)
 	if err != nil {
@@ -117,6 +119,9 @@ func Open(path string) (*File, error) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), unmap())
 	}
 	f.unmap = unmap
+	if err := f.openParts(path); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+	}
 	return f, nil
 }
 
@@ -125,9 +130,12 @@ func (f *File) Close() error {
 	if f.unmap == nil {
 		return nil
 	}
-	unmap := f.unmap
-	f.unmap = nil
-	return unmap()
+	err := f.unmap()
+	for _, p := range f.parts {
+		err = errors.Join(err, p.unmap())
+	}
+	f.unmap, f.parts = nil, nil
+	return err
 }
 
 // reader walks the header. After a fault err is set and everything it returns is zero.

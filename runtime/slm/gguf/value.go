@@ -2,17 +2,35 @@ package gguf
 
 import (
 	"encoding/binary"
+	"io"
 	"math"
 )
 
 // Version is the format's version: 2 or 3.
 func (f *File) Version() int { return int(f.version) }
 
-// Size is the file's size in bytes.
-func (f *File) Size() int64 { return int64(len(f.bytes)) }
+// Size is the file's size in bytes, all parts of a split model together.
+func (f *File) Size() int64 {
+	n := int64(len(f.bytes))
+	for _, p := range f.parts {
+		n += int64(len(p.bytes))
+	}
+	return n
+}
 
-// Bytes is the whole file, for hashing. It is valid until Close.
-func (f *File) Bytes() []byte { return f.bytes }
+// WriteTo writes the whole file, for hashing; of a split model one part after the other.
+func (f *File) WriteTo(w io.Writer) (int64, error) {
+	all, err := w.Write(f.bytes)
+	total := int64(all)
+	for _, p := range f.parts {
+		if err != nil {
+			break
+		}
+		all, err = w.Write(p.bytes)
+		total += int64(all)
+	}
+	return total, err
+}
 
 // Keys lists the metadata in the order of the file.
 func (f *File) Keys() []string { return f.keys }

@@ -34,7 +34,7 @@ func (t Type) partner() partner {
 		return asQ8_0
 	case Q4_1, Q5_1:
 		return asQ8_1
-	case Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_XS, TQ1_0, TQ2_0:
+	case Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_XS, TQ1_0, TQ2_0, IQ1_S, IQ1_M, IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S:
 		return asQ8_K
 	}
 	return asF32

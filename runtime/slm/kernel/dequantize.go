@@ -12,6 +12,8 @@ func Dequantize(t Type, dst []float32, src []byte) {
 		panic(fmt.Sprintf("kernel: %d elements of %s in %d bytes", len(dst), t, len(src)))
 	}
 	switch t {
+	case IQ1_S, IQ1_M, IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S:
+		codings[t].dequantize(dst, src)
 	case F32:
 		for i := range dst {
 			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[i*4:]))

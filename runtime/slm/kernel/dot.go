@@ -37,6 +37,8 @@ func dotGo(t Type, w []byte, a *activation) float32 {
 		return dotIQ4_XS(w, a)
 	case MXFP4:
 		return dotMXFP4(w, a)
+	case IQ1_S, IQ1_M, IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S:
+		return codings[t].dot(w, a)
 	case TQ1_0:
 		return formatTQ1.dot(w, a)
 	case TQ2_0:

@@ -111,7 +111,7 @@ func TestReference_FormatsEqualGgml(t *testing.T) {
 		seen++
 		t.Run(name, func(t *testing.T) { checkFormat(t, name, ty) })
 	}
-	if seen < 18 {
+	if seen < 25 {
 		t.Errorf("only %d types are supported", seen)
 	}
 }

@@ -15,6 +15,7 @@ const maxTaps = 64
 func (l *loader) shortConv(name func(string) string) *shortConv {
 	c := l.c
 	out := &shortConv{in: l.linear(name("shortconv.in_proj"), 3*c.Dim, c.Dim), out: l.linear(name("shortconv.out_proj"), c.Dim, c.Dim)}
+	out.in.scale, out.out.scale = 1, 1
 	if _, ok := l.tensor(name("shortconv.conv.weight"), c.taps, c.Dim); ok {
 		out.taps = l.floats(name("shortconv.conv.weight"))
 	}

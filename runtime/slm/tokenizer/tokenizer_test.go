@@ -342,6 +342,7 @@ func FuzzEncode(f *testing.F) {
 		toks = append(toks, made(f, madeBPE(pre, "a a", "Ġ a", "Ã ©").with("tokenizer.ggml.bos_token_id", uint64(1))))
 	}
 	spm := made(f, madeSPM("▁", "a", "▁a", "é"))
+	words := made(f, bertVocabulary("▁a", "a", "▁e", "é", "▁我", "▁!"))
 	f.Fuzz(func(t *testing.T, text string) {
 		valid := strings.Map(func(r rune) rune { return r }, text) // each invalid byte becomes U+FFFD
 		for _, tok := range toks {
@@ -355,11 +356,17 @@ func FuzzEncode(f *testing.F) {
 		if got := spm.Decode(spm.Encode(text, Options{})); utf8.ValidString(text) && !strings.Contains(text, escapedSpace) && got != text {
 			t.Fatalf("spm: %q came back as %q", text, got)
 		}
+		for _, id := range words.Encode(text, Options{AddSpecial: true, ParseSpecial: true}) {
+			if id < 0 || int(id) >= words.Size() {
+				t.Fatalf("wordpiece: %q has the token %d", text, id)
+			}
+		}
 	})
 }
 
 func FuzzNew(f *testing.F) {
 	f.Add("gpt2", "gpt-2", "a b\na b", "a b\nb c", uint64(1), []byte{1, 2})
+	f.Add("bert", "", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n▁a\nb", "", uint64(2), []byte{4, 2})
 	f.Add("llama", "", "<unk>\n<s>\n</s>\n<0x0A>", "", uint64(9), []byte{6, 3})
 	f.Fuzz(func(t *testing.T, model, pre, tokens, merges string, id uint64, types []byte) {
 		md := metadata{
