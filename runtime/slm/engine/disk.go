@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/slm/model"
@@ -32,8 +33,10 @@ type disk struct {
 	base  string // model digest and type of the cache
 	log   *slog.Logger
 
-	jobs chan save
-	done sync.WaitGroup
+	jobs    chan save
+	done    sync.WaitGroup
+	closing atomic.Pointer[time.Time] // nil: it is open; else, when to give up
+	buffer  []byte                    // the writer's
 
 	mu           sync.Mutex
 	size         int64
@@ -41,16 +44,18 @@ type disk struct {
 	hits, writes int64
 }
 
+// save is a text whose full pages may be worth keeping.
 type save struct {
-	name string
-	data []byte
+	space  string
+	tokens []int32
 }
 
 const (
 	diskMagic   = "LEDGEKV1"
 	diskSuffix  = ".kv"
-	diskBacklog = 256 // pages that wait to be written; more are not kept
-	leastPages  = 2   // of a prompt, for it to be worth files
+	diskBacklog = 64              // texts that wait to be written; more are not kept
+	diskDrain   = 3 * time.Second // how long closing goes on writing
+	leastPages  = 2               // of a prompt, for it to be worth files
 )
 
 // openDisk opens or makes the store. The key lies beside the pages, readable by their owner only.
@@ -78,7 +83,6 @@ func openDisk(dir string, limit int64, base string, log *slog.Logger) (*disk, er
 			d.size += info.Size()
 		}
 	}
-	d.done.Go(d.write)
 	return d, nil
 }
 
@@ -96,6 +100,8 @@ func diskKey(path string) ([]byte, error) {
 }
 
 func (d *disk) close() {
+	end := time.Now().Add(diskDrain)
+	d.closing.Store(&end)
 	close(d.jobs)
 	d.done.Wait()
 }
@@ -165,32 +171,33 @@ func (d *disk) forget(name string) {
 	delete(d.known, name)
 }
 
-// keep has a page written some time, unless too many wait.
-func (d *disk) keep(name string, page *model.Page) {
-	if d.has(name) || len(d.jobs) == cap(d.jobs) {
-		return
-	}
-	select {
-	case d.jobs <- save{name, page.AppendBytes(nil)}:
-	default:
-	}
-}
-
-func (d *disk) write() {
-	for job := range d.jobs {
-		if d.has(job.name) {
+// write writes what is worth keeping of the text that a job names, a page at a time: the page is looked up when its turn
+// comes, so that no copies wait in memory. What has left the prefix cache by then is not kept.
+func (d *disk) write(job save, page func(job save, i int) *model.Page, done func()) {
+	for i, name := range d.names(job.space, job.tokens) {
+		if end := d.closing.Load(); end != nil && time.Now().After(*end) {
+			return
+		}
+		if d.has(name) {
 			continue
 		}
-		size := int64(len(diskMagic) + sha256.Size + len(job.data))
+		p := page(job, i)
+		if p == nil {
+			return
+		}
+		d.buffer = p.AppendBytes(d.buffer[:0])
+		p.Release()
+		done()
+		size := int64(len(diskMagic) + sha256.Size + len(d.buffer))
 		if !d.room(size) {
-			continue
+			return
 		}
-		if err := d.put(job); err != nil {
+		if err := d.put(name, d.buffer); err != nil {
 			d.log.Warn("a page of the prefix cache was not written to disk", "directory", d.dir, "error", err)
-			continue
+			return
 		}
 		d.mu.Lock()
-		d.known[job.name] = size
+		d.known[name] = size
 		d.size += size
 		d.writes++
 		d.mu.Unlock()
@@ -198,14 +205,17 @@ func (d *disk) write() {
 }
 
 // put writes a file whole or not at all.
-func (d *disk) put(job save) error {
+func (d *disk) put(name string, data []byte) error {
 	f, err := os.CreateTemp(d.dir, "*.tmp")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(slices.Concat([]byte(diskMagic), d.sum(job.name, job.data), job.data))
+	_, err = f.Write(append([]byte(diskMagic), d.sum(name, data)...))
+	if err == nil {
+		_, err = f.Write(data)
+	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), filepath.Join(d.dir, job.name))
+		err = os.Rename(f.Name(), filepath.Join(d.dir, name))
 	}
 	if err != nil {
 		os.Remove(f.Name())
@@ -299,14 +309,36 @@ func (s *scheduler) insert(t *task, i int, data []byte) bool {
 	return ok
 }
 
-// persist has the full pages of a task that ends written to disk. The task's owner calls it, and
-// the pages are the task's.
+// persist has the full pages of a task that ends written to disk, some time, unless too many wait. The lock is held.
 func (s *scheduler) persist(t *task) {
 	n := min(t.seq.Len(), t.firm) / model.PageTokens
-	if s.disk == nil || !strings.HasPrefix(t.space, tenantSpace) || n < leastPages {
+	if s.disk == nil || s.closed || !strings.HasPrefix(t.space, tenantSpace) || n < leastPages {
 		return
 	}
-	for i, name := range s.disk.names(t.space, t.tokens[:n*model.PageTokens]) {
-		s.disk.keep(name, t.seq.Page(i))
+	select {
+	case s.disk.jobs <- save{t.space, slices.Clone(t.tokens[:n*model.PageTokens])}:
+	default:
+	}
+}
+
+// keep writes pages of the prefix cache to disk until the store is closed.
+func (s *scheduler) keep() {
+	page := func(job save, i int) *model.Page {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		f := s.prefix.find(job.space, job.tokens[:(i+1)*model.PageTokens])
+		if len(f.full) <= i {
+			return nil
+		}
+		return f.full[i].page.Retain()
+	}
+	done := func() { // while it was held it could not make room
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.admit()
+		s.work.Signal()
+	}
+	for job := range s.disk.jobs {
+		s.disk.write(job, page, done)
 	}
 }

@@ -222,7 +222,9 @@ func Open(path string, o Options) (_ *Engine, err error) {
 		}
 	}
 	e.sched = newScheduler(m, e.pool, e.kv, int(min(o.MaxKVBytes/e.kv.PageBytes(), 1<<30)), o.MaxQueue, &e.speed)
-	e.sched.disk = store
+	if e.sched.disk = store; store != nil {
+		store.done.Go(e.sched.keep)
+	}
 	return e, nil
 }
 

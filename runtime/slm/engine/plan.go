@@ -42,6 +42,9 @@ func Inspect(path string, o Options) (Plan, error) {
 	e := &Engine{file: f, model: m, context: min(m.Context, o.MaxContext), kv: kv}
 	_, e.own = f.String("tokenizer.chat_template")
 	p := Plan{Info: e.info(o.Threads), Weights: f.Size(), KV: o.MaxKVBytes / kv.PageBytes() * kv.PageBytes(), Work: workBytes(m)}
+	if m.Encoder() {
+		p.KV = 0 // it passes texts whole
+	}
 	if o.Draft != "" && !o.NoSpeculation {
 		weights, cache, work, err := draftPlan(o.Draft, o, p.KV/kv.BytesPerToken())
 		if err != nil {

@@ -117,15 +117,15 @@ func newScheduler(m *model.Model, pool *kernel.Pool, kv *model.KV, pages, queue 
 
 // close ends the loop. No task may be in work.
 func (s *scheduler) close() {
+	if s.disk != nil {
+		s.disk.close() // it writes what is in the prefix cache
+	}
 	s.mu.Lock()
 	s.closed = true
 	s.prefix.clear()
 	s.mu.Unlock()
 	s.work.Broadcast()
 	<-s.done
-	if s.disk != nil {
-		s.disk.close()
-	}
 	s.timer.Stop()
 }
 
@@ -219,9 +219,6 @@ func (s *scheduler) await(ctx context.Context, t *task) error {
 
 // leave ends a task and gives its pages back; full ones stay in the prefix cache if keep is set.
 func (s *scheduler) leave(t *task, keep bool) {
-	if keep && t.node != nil {
-		s.persist(t) // before the lock: it copies
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t.state == waiting {
@@ -229,6 +226,9 @@ func (s *scheduler) leave(t *task, keep bool) {
 	} else {
 		if keep {
 			s.remember(t, true)
+			if t.node != nil {
+				s.persist(t)
+			}
 		}
 		s.running = slices.DeleteFunc(s.running, func(o *task) bool { return o == t })
 	}
