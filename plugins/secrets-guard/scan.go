@@ -107,10 +107,12 @@ func (s *scanner) run() {
 func (s *scanner) wordAt(i, j int) {
 	b := s.b
 	s.touched = j == len(b)
-	if i == 0 || b[i-1] != '-' && b[i-1] != '.' || i > 1 && kinds[b[i-2]]&alnum == 0 {
-		for _, f := range byFirst[b[i]] {
-			if i+len(f.prefix) <= len(b) && b[i:i+len(f.prefix)] == f.prefix {
-				if s.format(i, &f) {
+	if starting[b[i]]>>(b[min(i+1, len(b)-1)]&31)&1 != 0 && (i == 0 || b[i-1] != '-' && b[i-1] != '.' || i > 1 && kinds[b[i-2]]&alnum == 0) {
+		list := byFirst[b[i]]
+		for k := range list {
+			f := &list[k]
+			if i+len(f.prefix) <= len(b) && b[i+1] == f.prefix[1] && b[i:i+len(f.prefix)] == f.prefix {
+				if s.format(i, f) {
 					return
 				}
 			}
@@ -204,7 +206,7 @@ func (s *scanner) authorization(i, j int) bool {
 
 // hook looks for addresses that are themselves secrets: incoming webhooks.
 func (s *scanner) hook(i, j int) {
-	if j-i < 5 || j-i > 9 {
+	if j-i < 5 || j-i > 10 || s.b[i] != 'h' && s.b[i] != 'd' && s.b[i] != 'o' || j == len(s.b) || s.b[j] != '.' {
 		return
 	}
 	for _, h := range [...]string{"hooks.slack.com/services/", "hooks.slack.com/workflows/", "discord.com/api/webhooks/", "discordapp.com/api/webhooks/", "outlook.office.com/webhook/"} {
