@@ -70,6 +70,10 @@ bench: build ## measure against peers in one run: added latency of the gateway, 
 soak: build ## 2,000 requests with random disconnects, then leak checks
 	$(GO) test ./hosts/edge -run Soak -soak 2000 -v -timeout 20m
 
+.PHONY: faults
+faults: ## 10,000 requests against a hostile upstream
+	$(GO) test ./runtime/upstream -run HostileUpstream -fault-requests 10000 -v -timeout 20m
+
 .PHONY: soak-sandbox
 soak-sandbox: plugins ## a million plugin calls and 1,000 reloads under traffic, then compare memory
 	$(GO) test ./runtime -run TestSoak -soak 1000000 -v -timeout 40m

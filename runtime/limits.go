@@ -30,8 +30,16 @@ func (r *Runtime) openLimits(ctx context.Context) (err error) {
 	return err
 }
 
-// price is what a model's tokens cost.
+// price is what a model's tokens cost; of a pool, those of its most expensive member.
 func (r *Runtime) price(model string) limits.Price {
+	if p := r.pools[model]; p != nil {
+		var most limits.Price
+		for _, m := range p.members {
+			each := r.price(m.Info().ID)
+			most = limits.Price{Prompt: max(most.Prompt, each.Prompt), Answer: max(most.Answer, each.Answer)}
+		}
+		return most
+	}
 	p, ok := r.cfg.Prices[model]
 	if !ok && r.locals.find(model) != nil {
 		p = r.cfg.Prices[config.Local]
@@ -86,6 +94,7 @@ func (r *Runtime) hold(ctx context.Context, who *Identity, route string, req *pi
 			lease.Leave(0, 0) // a model did not run
 			return
 		}
+		lease.Settle(r.price(t.Model))
 		lease.Leave(t.Usage.PromptTokens, t.Usage.CompletionTokens)
 	}
 	return lease, nil

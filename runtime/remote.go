@@ -27,7 +27,9 @@ var _ pipeline.Model = (*remoteModel)(nil)
 
 func openRemote(name, model string, u config.Upstream) (*remoteModel, error) {
 	target, err := upstream.New(upstream.Config{Name: name, BaseURL: u.BaseURL, APIKey: string(u.APIKey), Timeouts: upstream.Timeouts{
-		Connect: u.Timeouts.Connect.D(), FirstByte: u.Timeouts.FirstByte.D(), Idle: u.Timeouts.Idle.D()}})
+		Connect: u.Timeouts.Connect.D(), FirstByte: u.Timeouts.FirstByte.D(), Idle: u.Timeouts.Idle.D()},
+		Kind: u.Kind, APIVersion: u.APIVersion, Retry: upstream.Retry{Attempts: u.Retry.Attempts, Base: u.Retry.Base.D(), Max: u.Retry.Max.D()},
+		Breaker: upstream.Breaker{Failures: u.Breaker.Failures, Window: u.Breaker.Window.D(), OpenFor: u.Breaker.OpenFor.D(), Probes: u.Breaker.Probes}})
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +55,8 @@ func (m *remoteModel) Generate(ctx context.Context, p *pipeline.Prompt, emit fun
 	if err != nil {
 		return out, err
 	}
-	err = m.target.Chat(ctx, body, func(c *openai.ChatChunk) error {
+	said := 0
+	report, err := m.target.Chat(ctx, body, func(c *openai.ChatChunk) error {
 		if c.Usage != nil {
 			out.Usage = *c.Usage
 		}
@@ -75,12 +78,19 @@ func (m *remoteModel) Generate(ctx context.Context, p *pipeline.Prompt, emit fun
 			if d.Text == "" && len(d.Tokens) == 0 {
 				continue
 			}
+			said += len(d.Text)
 			if err := emit(d); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	out.Note = report.String()
+	if out.Usage.TotalTokens == 0 && said > 0 {
+		// A peer that does not count, or a client that left before the count came: an answer is never free.
+		out.Usage = openai.Usage{PromptTokens: len(body)/4 + 1, CompletionTokens: said/4 + 1}
+		out.Usage.TotalTokens = out.Usage.PromptTokens + out.Usage.CompletionTokens
+	}
 	return out, err
 }
 

@@ -36,16 +36,8 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), AlwaysOffer: cfg.OfferTools, Refill: cfg.Refill, ContextShift: cfg.ContextShift, Priority: cfg.Priority}
 	version := sha256.New()
 	fmt.Fprintf(version, "%q %q %d\n", cfg.PromptVersion, cfg.System, cfg.Window)
-	for _, m := range cfg.Models {
-		switch {
-		case m == config.Local && r.locals.first != nil:
-			route.Models = append(route.Models, r.locals.first)
-		case r.locals.find(m) != nil:
-			route.Models = append(route.Models, r.locals.find(m))
-		case r.remote[m] != nil:
-			route.Models = append(route.Models, r.remote[m])
-		}
-	}
+	route.Models, route.Fallback = r.named(cfg.Models), r.named(cfg.Fallback)
+	route.SafeAnswer, route.GoOn = cfg.SafeAnswer, cfg.GoOn
 	stages := func(list []config.Stage, h string) ([]pipeline.Stage, error) {
 		var out []pipeline.Stage
 		for _, s := range list {
@@ -169,7 +161,7 @@ func (r *Runtime) openModels(ctx context.Context) error {
 			r.remote[name+"/"+m] = remote
 		}
 	}
-	return nil
+	return r.openPools()
 }
 
 // RouteText dry-runs the router of a route for a text, without a model call.
@@ -179,4 +171,21 @@ func (r *Runtime) RouteText(ctx context.Context, name, text string) (*pipeline.E
 		return nil, err
 	}
 	return r.pipe.Explain(ctx, route, model, strings.TrimSpace(text))
+}
+
+// named finds the models of a route that are there.
+func (r *Runtime) named(names []string) (out []pipeline.Model) {
+	for _, m := range names {
+		switch {
+		case m == config.Local && r.locals.first != nil:
+			out = append(out, r.locals.first)
+		case r.locals.find(m) != nil:
+			out = append(out, r.locals.find(m))
+		case r.remote[m] != nil:
+			out = append(out, r.remote[m])
+		case r.pools[m] != nil:
+			out = append(out, r.pools[m])
+		}
+	}
+	return out
 }

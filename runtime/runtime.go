@@ -22,6 +22,7 @@ import (
 	"github.com/ledge-run/ledge/runtime/pipeline"
 	"github.com/ledge-run/ledge/runtime/search"
 	"github.com/ledge-run/ledge/runtime/state"
+	"github.com/ledge-run/ledge/runtime/upstream"
 	"github.com/ledge-run/ledge/runtime/wasm"
 )
 
@@ -43,6 +44,7 @@ type Runtime struct {
 	locals             localModels
 	embedder, reranker *encoderModel // nil where none is configured
 	remote             map[string]*remoteModel
+	pools              map[string]*pool
 	pipe               pipeline.Pipeline
 	library            *search.Library
 	ingest             *ingest.Queue
@@ -68,7 +70,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	if err != nil {
 		return nil, err
 	}
-	r := &Runtime{cfg: cfg, log: o.Logger, dir: dir, plugins: map[string]*Plugin{}, remote: map[string]*remoteModel{},
+	r := &Runtime{cfg: cfg, log: o.Logger, dir: dir, plugins: map[string]*Plugin{}, remote: map[string]*remoteModel{}, pools: map[string]*pool{},
 		admit: newAdmission(cfg.Limits.Concurrency, cfg.Limits.Queue, cfg.Limits.QueueWait.D()), started: time.Now()}
 	defer func() {
 		if err != nil {
@@ -242,6 +244,9 @@ func (r *Runtime) resolve(name string) (*pipeline.Route, pipeline.Model, error) 
 			if m, ok := r.remote[name]; ok {
 				return route, m, nil
 			}
+			if m, ok := r.pools[name]; ok {
+				return route, m, nil
+			}
 		}
 	}
 	return nil, nil, notFound(name)
@@ -261,6 +266,15 @@ func (r *Runtime) RouteName(model string) string {
 		return "none"
 	}
 	return route.Name
+}
+
+// Upstreams are the figures of the upstreams' connections, by model.
+func (r *Runtime) Upstreams() map[string]upstream.Stats {
+	out := make(map[string]upstream.Stats, len(r.remote))
+	for name, m := range r.remote {
+		out[name] = m.target.Stats()
+	}
+	return out
 }
 
 // HasRemote says whether any upstream is configured.
@@ -288,6 +302,9 @@ func (r *Runtime) Models(who Identity) []openai.Model {
 			for _, name := range slices.Sorted(maps.Keys(m.names)) {
 				out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: m.owner})
 			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.pools)) {
+			out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: "ledge-pool"})
 		}
 		for _, name := range slices.Sorted(maps.Keys(r.remote)) {
 			out = append(out, openai.Model{ID: name, Object: "model", Created: created, OwnedBy: "upstream"})

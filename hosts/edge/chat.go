@@ -36,6 +36,9 @@ func start(w http.ResponseWriter, e *pipeline.Start) {
 	h.Set("X-Ledge-Route", e.Route)
 	h.Set("X-Ledge-Model", e.Model)
 	h.Set("X-Ledge-Cache", e.Cache)
+	if e.Degraded != "" {
+		h.Set("X-Ledge-Degraded", e.Degraded)
+	}
 	for name, value := range e.Headers {
 		h.Set(name, value)
 	}
@@ -89,12 +92,16 @@ func finishStream(out *stream, err error) {
 
 // chatAnswer gathers the events of one request.
 type chatAnswer struct {
-	id      string
-	created int64
-	model   string
-	usage   openai.Usage
-	choices []gathered
+	id       string
+	created  int64
+	model    string
+	usage    openai.Usage
+	degraded string
+	choices  []gathered
 }
+
+// wentOn marks an answer that one model began and another went on with.
+const wentOn = "went_on"
 
 // gathered is one choice so far.
 type gathered struct {
@@ -117,7 +124,9 @@ func (a *chatAnswer) choice(i int) *gathered {
 func (a *chatAnswer) collect(e *pipeline.Event) {
 	switch {
 	case e.Start != nil:
-		a.model = e.Start.Model
+		a.model, a.degraded = e.Start.Model, e.Start.Degraded
+	case e.Notice != "":
+		a.model, a.degraded = e.Notice, wentOn
 	case e.Usage != nil:
 		a.usage = *e.Usage
 	default:
@@ -132,7 +141,7 @@ func (a *chatAnswer) collect(e *pipeline.Event) {
 }
 
 func (a *chatAnswer) response(logprobs bool) *openai.ChatResponse {
-	out := &openai.ChatResponse{ID: a.id, Object: "chat.completion", Created: a.created, Model: a.model, Usage: a.usage, Choices: []openai.Choice{}}
+	out := &openai.ChatResponse{ID: a.id, Object: "chat.completion", Created: a.created, Model: a.model, Usage: a.usage, Choices: []openai.Choice{}, Degraded: a.degraded}
 	for i := range a.choices {
 		c := &a.choices[i]
 		choice := openai.Choice{Index: i, FinishReason: c.finish, Message: openai.ResponseMessage{Role: "assistant", ToolCalls: c.calls}}
@@ -156,12 +165,15 @@ func (a *chatAnswer) response(logprobs bool) *openai.ChatResponse {
 // chunks sends an event as the chunks that clients expect: the role first, then text, then the reason of the end.
 func (a *chatAnswer) chunks(e *pipeline.Event, usage bool, send func(any) error) error {
 	chunk := func(choices []openai.ChunkChoice, usage *openai.Usage) error {
-		return send(&openai.ChatChunk{ID: a.id, Object: "chat.completion.chunk", Created: a.created, Model: a.model, Choices: choices, Usage: usage})
+		return send(&openai.ChatChunk{ID: a.id, Object: "chat.completion.chunk", Created: a.created, Model: a.model, Choices: choices, Usage: usage, Degraded: a.degraded})
 	}
 	switch {
 	case e.Start != nil:
-		a.model = e.Start.Model
+		a.model, a.degraded = e.Start.Model, e.Start.Degraded
 		return nil
+	case e.Notice != "":
+		a.model, a.degraded = e.Notice, wentOn
+		return chunk([]openai.ChunkChoice{}, nil) // it names the model that goes on
 	case e.Usage != nil:
 		if !usage {
 			return nil

@@ -93,6 +93,8 @@ func (a *completionAnswer) collect(e *pipeline.Event) {
 	switch {
 	case e.Start != nil:
 		a.model = e.Start.Model
+	case e.Notice != "":
+		a.model = e.Notice
 	case e.Usage != nil:
 		a.usage = *e.Usage
 	default:
@@ -146,6 +148,9 @@ func (a *completionAnswer) chunks(e *pipeline.Event, send func(any) error) error
 	switch {
 	case e.Start != nil:
 		a.model = e.Start.Model
+		return nil
+	case e.Notice != "":
+		a.model = e.Notice
 		return nil
 	case e.Usage != nil:
 		if a.req.StreamOptions == nil || !a.req.StreamOptions.IncludeUsage {

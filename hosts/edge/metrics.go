@@ -110,7 +110,7 @@ func (t *tenantLabels) label(tenant string) string {
 
 // Watch adds the figures of a runtime's plugins and state.
 func (m *Metrics) Watch(r *runtime.Runtime) {
-	m.Registry.MustRegister(&pluginCollector{r}, &engineCollector{r}, &residencyCollector{r})
+	m.Registry.MustRegister(&pluginCollector{r}, &engineCollector{r}, &upstreamCollector{r}, &residencyCollector{r})
 }
 
 // pluginCollector reads the sandbox's figures when they are asked for.

@@ -16,29 +16,30 @@ import (
 
 // Config is a whole configuration with every default filled in.
 type Config struct {
-	Listen         string              `yaml:"listen"`
-	Admin          string              `yaml:"admin"`
-	Data           string              `yaml:"data"`
-	TLS            TLS                 `yaml:"tls"`
-	Auth           Auth                `yaml:"auth"`
-	Model          Model               `yaml:"model"`
-	Models         map[string]Model    `yaml:"models"`
-	ModelMemory    Size                `yaml:"model_memory"` // 0: four fifths of the device's
-	Adapters       map[string]Adapter  `yaml:"adapters"`
-	EmbeddingModel Encoder             `yaml:"embedding_model"`
-	RerankModel    Encoder             `yaml:"rerank_model"`
-	Limits         Limits              `yaml:"limits"`
-	Log            Log                 `yaml:"log"`
-	Trace          Trace               `yaml:"trace"`
-	Cache          Cache               `yaml:"cache"`
-	KV             KV                  `yaml:"kv"`
-	Documents      Documents           `yaml:"documents"`
-	Sandbox        Sandbox             `yaml:"sandbox"`
-	Plugins        map[string]Plugin   `yaml:"plugins"`
-	Routes         map[string]Route    `yaml:"routes"`
-	DirectModels   bool                `yaml:"direct_models"`
-	Prices         map[string]Price    `yaml:"prices"` // by model; local: the models on this device
-	Upstreams      map[string]Upstream `yaml:"upstreams"`
+	Listen         string                  `yaml:"listen"`
+	Admin          string                  `yaml:"admin"`
+	Data           string                  `yaml:"data"`
+	TLS            TLS                     `yaml:"tls"`
+	Auth           Auth                    `yaml:"auth"`
+	Model          Model                   `yaml:"model"`
+	Models         map[string]Model        `yaml:"models"`
+	ModelMemory    Size                    `yaml:"model_memory"` // 0: four fifths of the device's
+	Adapters       map[string]Adapter      `yaml:"adapters"`
+	EmbeddingModel Encoder                 `yaml:"embedding_model"`
+	RerankModel    Encoder                 `yaml:"rerank_model"`
+	Limits         Limits                  `yaml:"limits"`
+	Log            Log                     `yaml:"log"`
+	Trace          Trace                   `yaml:"trace"`
+	Cache          Cache                   `yaml:"cache"`
+	KV             KV                      `yaml:"kv"`
+	Documents      Documents               `yaml:"documents"`
+	Sandbox        Sandbox                 `yaml:"sandbox"`
+	Plugins        map[string]Plugin       `yaml:"plugins"`
+	Routes         map[string]Route        `yaml:"routes"`
+	DirectModels   bool                    `yaml:"direct_models"`
+	Prices         map[string]Price        `yaml:"prices"` // by model; local: the models on this device
+	Upstreams      map[string]Upstream     `yaml:"upstreams"`
+	Pools          map[string][]PoolMember `yaml:"pools"`
 }
 
 // Model is a model on this device. One of Models takes the numbers that it does not give from Model.
@@ -178,6 +179,9 @@ type Route struct {
 	Window        int       `yaml:"window"`
 	Refill        bool      `yaml:"refill"`        // put what guards replaced by tokens back into the answer
 	ContextShift  bool      `yaml:"context_shift"` // go on when the context is full, with the older half of it forgotten
+	Fallback      []string  `yaml:"fallback"`      // models asked in turn when the chosen one fails before its first text
+	SafeAnswer    string    `yaml:"safe_answer"`   // said when they fail as well
+	GoOn          bool      `yaml:"go_on"`         // another model of a pool may go on with an answer that broke off
 	Priority      int       `yaml:"priority"`      // of its requests while models on this device have more than they can do; 0 is normal
 }
 
@@ -220,13 +224,39 @@ type CacheUse struct {
 	Timeout Duration `yaml:"timeout"`
 }
 
-// Upstream is a remote OpenAI-compatible endpoint.
+// PoolMember is a model of a pool. Those of the lowest priority number share the requests by weight, the others stand in.
+type PoolMember struct {
+	Model    string `yaml:"model"`    // local, a model on this device, or UPSTREAM/MODEL
+	Weight   int    `yaml:"weight"`   // 0: 1
+	Priority int    `yaml:"priority"` // lower ones first
+}
+
+// Retry of an upstream. Zero values take the defaults.
+type Retry struct {
+	Attempts int      `yaml:"attempts"`
+	Base     Duration `yaml:"base"`
+	Max      Duration `yaml:"max"`
+}
+
+// UpstreamBreaker leaves an upstream alone that fails. Zero values take the defaults; Failures below 0 never opens it.
+type UpstreamBreaker struct {
+	Failures int      `yaml:"failures"`
+	Window   Duration `yaml:"window"`
+	OpenFor  Duration `yaml:"open_for"`
+	Probes   int      `yaml:"probes"`
+}
+
+// Upstream is a remote endpoint of the OpenAI, Azure OpenAI or Anthropic API.
 type Upstream struct {
-	BaseURL       string   `yaml:"base_url"`
-	APIKey        Secret   `yaml:"api_key"`
-	Models        []string `yaml:"models"`
-	ContextTokens int      `yaml:"context_tokens"`
-	Timeouts      Timeouts `yaml:"timeouts"`
+	Kind          string          `yaml:"kind"` // openai (default), azure, anthropic
+	APIVersion    string          `yaml:"api_version"`
+	Retry         Retry           `yaml:"retry"`
+	Breaker       UpstreamBreaker `yaml:"breaker"`
+	BaseURL       string          `yaml:"base_url"`
+	APIKey        Secret          `yaml:"api_key"`
+	Models        []string        `yaml:"models"`
+	ContextTokens int             `yaml:"context_tokens"`
+	Timeouts      Timeouts        `yaml:"timeouts"`
 }
 
 // Timeouts of an upstream.

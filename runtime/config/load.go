@@ -169,6 +169,9 @@ func (c *Config) validate(src []byte) error {
 		if parsed, err := url.Parse(u.BaseURL); err != nil || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Host == "" {
 			add("upstreams."+name+".base_url", "%q is not an http or https URL", u.BaseURL)
 		}
+		if !slices.Contains(upstreamKinds, u.Kind) {
+			add("upstreams."+name+".kind", "%q is not one of openai, azure, anthropic", u.Kind)
+		}
 		if len(u.Models) == 0 {
 			add("upstreams."+name, "models lists none")
 		}
@@ -178,6 +181,7 @@ func (c *Config) validate(src []byte) error {
 	}
 	c.validateAuth(add)
 	c.validateLimits(limits.Dimensions, add)
+	c.validatePools(add)
 	if len(c.Routes) == 0 {
 		add("routes", "there must be at least one route")
 	}
@@ -262,18 +266,50 @@ func (c *Config) validateAdapters(add func(path, format string, args ...any)) {
 	}
 }
 
+// isModel says whether a name is that of one model, here or at an upstream.
+func (c *Config) isModel(name string) bool {
+	if c.onDevice(name) {
+		return true
+	}
+	upstream, model, ok := strings.Cut(name, "/")
+	return ok && slices.Contains(c.Upstreams[upstream].Models, model)
+}
+
+// upstreamKinds are the APIs that upstreams may speak.
+var upstreamKinds = []string{"", "openai", "azure", "anthropic"}
+
+func (c *Config) validatePools(add func(path, format string, args ...any)) {
+	for _, name := range slices.Sorted(maps.Keys(c.Pools)) {
+		path := "pools." + name
+		_, route := c.Routes[name]
+		switch {
+		case !localNames.MatchString(name) || c.isModel(name):
+			add(path, "%q is no name for a pool: use letters, digits, '.', '_' and '-', at most 64, and not the name of a model", name)
+		case route:
+			add(path, "there is a route of this name")
+		case len(c.Pools[name]) == 0:
+			add(path, "lists no model")
+		}
+		for i, m := range c.Pools[name] {
+			if !c.isModel(m.Model) {
+				add(fmt.Sprintf("%s[%d].model", path, i), "%q is neither %s nor one of models or adapters nor UPSTREAM/MODEL of a configured upstream", m.Model, Local)
+			}
+			if m.Weight < 0 {
+				add(fmt.Sprintf("%s[%d].weight", path, i), "%d must not be negative", m.Weight)
+			}
+		}
+	}
+}
+
 func (c *Config) validateRoute(path string, r *Route, add func(path, format string, args ...any)) {
 	if len(r.Models) == 0 {
 		r.Models = []string{Local}
 	}
-	for i, m := range r.Models {
-		if c.onDevice(m) {
-			continue
-		}
-		upstream, model, ok := strings.Cut(m, "/")
-		u, known := c.Upstreams[upstream]
-		if !ok || !known || !slices.Contains(u.Models, model) {
-			add(fmt.Sprintf("%s.models[%d]", path, i), "%q is neither %s nor one of models or adapters nor UPSTREAM/MODEL of a configured upstream", m, Local)
+	for key, list := range map[string][]string{"models": r.Models, "fallback": r.Fallback} {
+		for i, m := range list {
+			if _, pool := c.Pools[m]; !pool && !c.isModel(m) {
+				add(fmt.Sprintf("%s.%s[%d]", path, key, i), "%q is neither %s nor one of models, adapters or pools nor UPSTREAM/MODEL of a configured upstream", m, Local)
+			}
 		}
 	}
 	if r.Priority < -maxPriority || r.Priority > maxPriority {

@@ -262,6 +262,13 @@ func (le *Lease) take(ctx context.Context, tier string, applies func(*Rule) bool
 	}
 }
 
+// Settle says what the model that answered in the end costs, where it is not the one that was expected.
+func (le *Lease) Settle(p Price) {
+	if le != nil && !le.done {
+		le.price = p
+	}
+}
+
 // Leave ends the request with what it used. Tokens that were not used are given back.
 func (le *Lease) Leave(prompt, answer int) {
 	if le == nil || le.done {

@@ -212,6 +212,8 @@ type ChatResponse struct {
 	Usage             Usage    `json:"usage"`
 	SystemFingerprint string   `json:"system_fingerprint,omitempty"`
 	Ledge             any      `json:"ledge,omitempty"` // what Ledge adds to the answer
+	// Degraded is of this appliance: how the answer falls short of what was asked for.
+	Degraded string `json:"degraded,omitempty"`
 }
 
 // Annotation is a citation of a document, in the form that OpenAI gives citations of pages.
@@ -277,6 +279,7 @@ type ChatChunk struct {
 	Usage             *Usage        `json:"usage,omitempty"`
 	SystemFingerprint string        `json:"system_fingerprint,omitempty"`
 	Ledge             any           `json:"ledge,omitempty"` // what Ledge adds to the answer
+	Degraded          string        `json:"degraded,omitempty"`
 }
 
 // ChunkChoice is the part of one choice that a chunk brings.

@@ -205,7 +205,7 @@ func (x *exchange) replay() (bool, error) {
 
 // store keeps a complete answer. An answer that a guard cut off is not one.
 func (x *exchange) store(answer *cachedAnswer) {
-	if !x.cache.admit || x.injected || x.route.Refill && len(x.vault) > 0 {
+	if !x.cache.admit || x.injected || len(x.trace.Degraded) > 0 || x.route.Refill && len(x.vault) > 0 {
 		return // the answer is of this request's data only
 	}
 	for _, c := range answer.Choices {

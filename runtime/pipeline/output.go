@@ -73,8 +73,8 @@ func (x *exchange) choice(index int, prompt *Prompt, countPrompt bool) (cachedCh
 	}
 }
 
-// generate runs the model once and enters it in the trace.
-func (x *exchange) generate(prompt *Prompt, out *output, countPrompt bool) (Outcome, error) {
+// askModel runs the model once and enters it in the trace.
+func (x *exchange) askModel(prompt *Prompt, out *output, countPrompt bool) (Outcome, error) {
 	entry := x.trace.add(Entry{Stage: "model", Plugin: x.model.Info().ID, Digest: x.model.Digest(), Verdict: "ok"})
 	start := x.Now()
 	spent := out.spent
@@ -86,6 +86,12 @@ func (x *exchange) generate(prompt *Prompt, out *output, countPrompt bool) (Outc
 	x.usage.CompletionTokens += outcome.Usage.CompletionTokens
 	x.usage.TotalTokens = x.usage.PromptTokens + x.usage.CompletionTokens
 	entry.Reason, entry.Constraint = outcome.FinishReason, clip(outcome.Constraint, maxReason)
+	if outcome.Note != "" {
+		entry.Reason = clip(strings.TrimSpace(entry.Reason+" "+outcome.Note), maxReason)
+	}
+	if outcome.Model != "" {
+		x.trace.Model = outcome.Model
+	}
 	if err != nil {
 		entry.Verdict = "error"
 		switch {
@@ -140,6 +146,9 @@ type pendingToken struct {
 
 // push takes a piece of the answer from the model.
 func (o *output) push(d Delta) error {
+	if d.Notice != "" {
+		return o.x.emit(Event{Choice: o.choice, Notice: d.Notice})
+	}
 	if len(o.x.route.Output) == 0 {
 		return o.send(d.Text, d.Tokens)
 	}

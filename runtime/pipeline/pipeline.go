@@ -68,6 +68,9 @@ type Prompt struct {
 	ContextShift      bool    // go on when the context is full
 	Priority          int     // higher ones go first while a model has more than it can do; 0 is normal
 
+	// GoOn lets another model go on with an answer that broke off.
+	GoOn bool
+
 	// Raw holds the client's fields as sent, for a remote model. Fields above go over it.
 	Raw map[string][]byte
 }
@@ -83,6 +86,7 @@ type Format struct {
 // Delta is a piece of an answer. Tokens, if asked for, are those whose text ends in this piece.
 type Delta struct {
 	Text   string
+	Notice string // alone: the model of this id goes on with the answer
 	Tokens []openai.TokenLogprob
 }
 
@@ -92,6 +96,8 @@ type Outcome struct {
 	ToolCalls    []openai.ToolCall
 	Usage        openai.Usage
 	Constraint   string // what the answer was held to, for the trace
+	Model        string // who answered, where the model stands for several
+	Note         string // what it took, for the trace
 }
 
 // Cache holds answers.
@@ -121,6 +127,9 @@ type Route struct {
 	Tool         []Stage
 	Output       []Stage
 	CachePlan    *Stage
+	Fallback     []Model // asked in turn when the model fails before its first text
+	SafeAnswer   string  // said when they fail as well; empty: the error is
+	GoOn         bool    // an answer that broke off may be gone on with by another model
 	CacheTTL     time.Duration
 	Tools        []HostTool
 	Undescribed  []Undescribed
@@ -169,6 +178,7 @@ type Request struct {
 // Usage.
 type Event struct {
 	Start     *Start
+	Notice    string // another model, of this id, goes on with the choice
 	Choice    int
 	Text      string
 	Logprobs  []openai.TokenLogprob
@@ -185,6 +195,8 @@ type Start struct {
 	Cache string // hit, miss, bypass
 	// Headers are for the client, beside the answer.
 	Headers map[string]string
+	// Degraded says how the answer falls short of what was asked for. A second Start, before any text, sets it.
+	Degraded string
 }
 
 // Limits bound every request.
@@ -223,6 +235,7 @@ type exchange struct {
 	injected bool              // data of this request tried to command: no tools for the rest of it
 	usage    openai.Usage
 	sources  []Source // passages that the answer is made from
+	rung     int      // of the route's ladder
 }
 
 // Run passes the request through the route. Events go to emit in order, from this goroutine; an error of emit ends the
@@ -278,6 +291,7 @@ func (x *exchange) answer() (*cachedAnswer, error) {
 		for j := range x.req.Choices {
 			prompt := x.req.Prompt
 			prompt.ContextShift = prompt.ContextShift || x.route.ContextShift
+			prompt.GoOn = x.route.GoOn
 			prompt.Priority = x.route.Priority
 			if len(x.req.Prompts) > 0 {
 				prompt.Text, prompt.Tokens = x.req.Prompts[i].Text, x.req.Prompts[i].Tokens

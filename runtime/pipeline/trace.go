@@ -29,6 +29,7 @@ type Trace struct {
 	Code        string       `json:"code,omitempty"`
 	Error       string       `json:"error,omitempty"`
 	Finish      []string     `json:"finish,omitempty"`
+	Degraded    []string     `json:"degraded,omitempty"`
 	Usage       openai.Usage `json:"usage"`
 	DurationUS  int64        `json:"duration_us"`
 	FirstTextUS int64        `json:"first_text_us,omitempty"`

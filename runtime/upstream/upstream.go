@@ -30,6 +30,25 @@ type Config struct {
 	Timeouts Timeouts
 	// MaxResponse bounds one answer, in bytes.
 	MaxResponse int64
+	Kind        string // of the API: KindOpenAI (default), KindAzure, KindAnthropic
+	APIVersion  string // of KindAzure, sent as api-version; of KindAnthropic, sent as anthropic-version
+	Retry       Retry
+	Breaker     Breaker
+	Now         func() time.Time // nil: time.Now
+}
+
+// Kinds of APIs.
+const (
+	KindOpenAI    = "openai"
+	KindAzure     = "azure"
+	KindAnthropic = "anthropic"
+)
+
+// wire is how a kind of API is spoken.
+type wire struct {
+	path   string
+	encode func([]byte) ([]byte, error)                              // from OpenAI's request; nil: as it is
+	decode func() func(data []byte) (*openai.ChatChunk, bool, error) // of one stream: events to chunks, and whether it is the last
 }
 
 // Timeouts bound the silences of a peer.
@@ -52,9 +71,11 @@ const maxErrorBody = 64 << 10
 
 // Target is one endpoint with its connections. It is safe for concurrent use.
 type Target struct {
-	cfg    Config
-	url    string
-	client *http.Client
+	cfg     Config
+	url     string
+	client  *http.Client
+	wire    wire
+	breaker *breaker
 }
 
 // New returns a target. It opens no connection.
@@ -74,8 +95,28 @@ func New(c Config) (*Target, error) {
 	if c.MaxResponse <= 0 {
 		c.MaxResponse = DefaultMaxResponse
 	}
+	if c.Retry.Attempts <= 0 {
+		c.Retry.Attempts = DefaultAttempts
+	}
+	def(&c.Retry.Base, DefaultBase)
+	def(&c.Retry.Max, DefaultMax)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	speak := wire{path: "chat/completions", decode: decodeOpenAI}
+	switch c.Kind {
+	case "", KindOpenAI:
+	case KindAzure:
+		if c.APIVersion != "" {
+			base.RawQuery = url.Values{"api-version": {c.APIVersion}}.Encode()
+		}
+	case KindAnthropic:
+		speak = wire{path: "messages", encode: encodeAnthropic, decode: decodeAnthropic}
+	default:
+		return nil, fmt.Errorf("upstream %s: the kind %q is not one of %s, %s, %s", c.Name, c.Kind, KindOpenAI, KindAzure, KindAnthropic)
+	}
 	dialer := &net.Dialer{Timeout: c.Timeouts.Connect, KeepAlive: 30 * time.Second}
-	return &Target{cfg: c, url: base.JoinPath("chat/completions").String(), client: &http.Client{
+	return &Target{cfg: c, url: base.JoinPath(speak.path).String(), wire: speak, breaker: newBreaker(c.Breaker, c.Now), client: &http.Client{
 		// A redirect would carry the key and the prompt to a host that nobody configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
@@ -95,9 +136,8 @@ type silence struct{ after time.Duration }
 
 func (s silence) Error() string { return fmt.Sprintf("no data for %v", s.after) }
 
-// Chat sends body, a complete chat request with stream set, and hands over the chunks as they come. It returns nil after
-// the peer's [DONE]; anything else that ends the stream is a fault. Errors are *openai.Error, the context's, or emit's.
-func (t *Target) Chat(ctx context.Context, body []byte, emit func(*openai.ChatChunk) error) error {
+// once makes one attempt. What is the target's fault comes back as a *fault.
+func (t *Target) once(ctx context.Context, body []byte, emit func(*openai.ChatChunk) error) error {
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := time.AfterFunc(t.cfg.Timeouts.FirstByte, func() { cancel(silence{t.cfg.Timeouts.FirstByte}) })
@@ -107,11 +147,7 @@ func (t *Target) Chat(ctx context.Context, body []byte, emit func(*openai.ChatCh
 	if err != nil {
 		return t.fault(ctx, inner, err)
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "text/event-stream")
-	if t.cfg.APIKey != "" {
-		req.Header.Set("Authorization", "Bearer "+t.cfg.APIKey)
-	}
+	t.headers(req.Header)
 	resp, err := t.client.Do(req)
 	if err != nil {
 		return t.fault(ctx, inner, err)
@@ -121,35 +157,74 @@ func (t *Target) Chat(ctx context.Context, body []byte, emit func(*openai.ChatCh
 		return t.refused(resp)
 	}
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "text/event-stream" {
-		return t.broken(fmt.Errorf("answered with %q instead of a stream", kind))
+		return t.broken(fmt.Errorf("answered with %q instead of a stream", kind), false)
 	}
 	events := newEventReader(io.LimitReader(resp.Body, t.cfg.MaxResponse+1))
+	decode := t.wire.decode()
 	for {
 		data, err := events.next()
 		watch.Reset(t.cfg.Timeouts.Idle)
 		switch {
 		case events.read > t.cfg.MaxResponse:
-			return t.broken(fmt.Errorf("answer larger than %d bytes", t.cfg.MaxResponse))
+			return t.broken(fmt.Errorf("answer larger than %d bytes", t.cfg.MaxResponse), false)
 		case errors.Is(err, io.EOF):
-			return t.broken(errors.New("the stream ended without [DONE]"))
+			return t.broken(errors.New("the stream ended before the answer did"), true)
 		case err != nil:
 			return t.fault(ctx, inner, err)
-		case string(data) == "[DONE]":
+		}
+		chunk, last, err := decode(data)
+		if err != nil {
+			return t.broken(err, false)
+		}
+		if chunk != nil {
+			if err := emit(chunk); err != nil {
+				return err
+			}
+		}
+		if last {
 			return nil
+		}
+	}
+}
+
+func (t *Target) headers(h http.Header) {
+	h.Set("Content-Type", "application/json")
+	h.Set("Accept", "text/event-stream")
+	switch {
+	case t.cfg.Kind == KindAnthropic:
+		version := t.cfg.APIVersion
+		if version == "" {
+			version = anthropicVersion
+		}
+		h.Set("Anthropic-Version", version)
+		if t.cfg.APIKey != "" {
+			h.Set("X-Api-Key", t.cfg.APIKey)
+		}
+	case t.cfg.APIKey == "":
+	case t.cfg.Kind == KindAzure:
+		h.Set("Api-Key", t.cfg.APIKey)
+	default:
+		h.Set("Authorization", "Bearer "+t.cfg.APIKey)
+	}
+}
+
+// decodeOpenAI reads the events of one stream.
+func decodeOpenAI() func([]byte) (*openai.ChatChunk, bool, error) {
+	return func(data []byte) (*openai.ChatChunk, bool, error) {
+		if string(data) == "[DONE]" {
+			return nil, true, nil
 		}
 		var chunk struct {
 			openai.ChatChunk
 			Error json.RawMessage `json:"error"`
 		}
 		if err := json.Unmarshal(data, &chunk); err != nil {
-			return t.broken(fmt.Errorf("event is no chunk: %w", err))
+			return nil, false, fmt.Errorf("event is no chunk: %w", err)
 		}
 		if len(chunk.Error) > 0 && string(chunk.Error) != "null" {
-			return t.broken(fmt.Errorf("error event: %.300s", chunk.Error))
+			return nil, false, fmt.Errorf("error event: %.300s", chunk.Error)
 		}
-		if err := emit(&chunk.ChatChunk); err != nil {
-			return err
-		}
+		return &chunk.ChatChunk, false, nil
 	}
 }
 
@@ -160,20 +235,22 @@ func (t *Target) fault(ctx, inner context.Context, err error) error {
 	}
 	var quiet silence
 	if errors.As(context.Cause(inner), &quiet) {
-		return &openai.Error{Status: http.StatusGatewayTimeout, Type: openai.TypeServer, Code: "upstream_timeout", Cause: quiet,
-			Message: "the upstream " + t.cfg.Name + " did not answer in time"}
+		// Another attempt would wait as long again, for work that the peer may still be doing.
+		return &fault{blame: true, error: &openai.Error{Status: http.StatusGatewayTimeout, Type: openai.TypeServer, Code: "upstream_timeout", Cause: quiet,
+			Message: "the upstream " + t.cfg.Name + " did not answer in time"}}
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
-		return &openai.Error{Status: http.StatusBadGateway, Type: openai.TypeServer, Code: "upstream_unreachable", Cause: err,
-			Message: "the upstream " + t.cfg.Name + " cannot be reached"}
+		return &fault{blame: true, again: true, error: &openai.Error{Status: http.StatusBadGateway, Type: openai.TypeServer, Code: "upstream_unreachable", Cause: err,
+			Message: "the upstream " + t.cfg.Name + " cannot be reached"}}
 	}
-	return t.broken(err)
+	return t.broken(err, true)
 }
 
-func (t *Target) broken(err error) error {
-	return &openai.Error{Status: http.StatusBadGateway, Type: openai.TypeServer, Code: "upstream_error", Cause: err,
-		Message: "the upstream " + t.cfg.Name + " failed"}
+// broken describes an answer that is none; again says that it may be one the next time.
+func (t *Target) broken(err error, again bool) error {
+	return &fault{blame: true, again: again, error: &openai.Error{Status: http.StatusBadGateway, Type: openai.TypeServer, Code: "upstream_error", Cause: err,
+		Message: "the upstream " + t.cfg.Name + " failed"}}
 }
 
 // passedCodes are error codes that tell a client what to change, and nothing about the upstream.
@@ -191,13 +268,15 @@ func (t *Target) refused(resp *http.Response) error {
 	}
 	_ = json.Unmarshal(body, &said)
 	code, _ := said.Error.Code.(string)
+	f := &fault{error: e}
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
 		e.Status, e.Type, e.Code = http.StatusTooManyRequests, openai.TypeRateLimit, "upstream_rate_limited"
 		e.Message = "the upstream " + t.cfg.Name + " takes no more requests for now"
 		e.RetryAfter = 1
-		if n, err := strconv.Atoi(strings.TrimSpace(resp.Header.Get("Retry-After"))); err == nil && n > 0 && n < 86400 {
-			e.RetryAfter = n
+		f.again = true
+		if after := retryAfter(resp.Header, t.cfg.Now()); after > 0 {
+			e.RetryAfter, f.after = int((after+time.Second-1)/time.Second), after
 		}
 	case passedCodes[code]:
 		e.Status, e.Type, e.Code = http.StatusBadRequest, openai.TypeInvalidRequest, code
@@ -205,6 +284,27 @@ func (t *Target) refused(resp *http.Response) error {
 	case resp.StatusCode == http.StatusBadRequest, resp.StatusCode == http.StatusUnprocessableEntity:
 		e.Status, e.Type, e.Code = http.StatusBadRequest, openai.TypeInvalidRequest, "upstream_rejected"
 		e.Message = "the upstream " + t.cfg.Name + " refused the request as invalid"
+	case resp.StatusCode >= 500, resp.StatusCode == http.StatusRequestTimeout:
+		f.blame = true
+		switch resp.StatusCode {
+		case 408, 500, 502, 503, 504, 529:
+			f.again, f.after = true, retryAfter(resp.Header, t.cfg.Now())
+		}
 	}
-	return e
+	return f
+}
+
+// retryAfter is how long the peer asks to be left alone: seconds or a date (RFC 9110, section 10.2.3); 0: it does not say.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	after := time.Duration(0)
+	if n, err := strconv.Atoi(text); err == nil && n > 0 {
+		after = time.Duration(min(n, 86400)) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		after = at.Sub(now)
+	}
+	if after < 0 || after > 24*time.Hour {
+		return 0
+	}
+	return after
 }

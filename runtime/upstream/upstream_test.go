@@ -40,7 +40,7 @@ func ask(t *testing.T, h http.HandlerFunc, change func(*Config)) (string, error)
 	}
 	defer target.Close()
 	var text strings.Builder
-	err = target.Chat(context.Background(), []byte(`{"stream":true}`), func(c *openai.ChatChunk) error {
+	_, err = target.Chat(context.Background(), []byte(`{"stream":true}`), func(c *openai.ChatChunk) error {
 		for _, choice := range c.Choices {
 			if choice.Delta.Content != nil {
 				text.WriteString(*choice.Delta.Content)
@@ -140,7 +140,7 @@ func TestChat_EndsWithItsCaller(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	err = target.Chat(ctx, nil, func(*openai.ChatChunk) error { cancel(); return nil })
+	_, err = target.Chat(ctx, nil, func(*openai.ChatChunk) error { cancel(); return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
