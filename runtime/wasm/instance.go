@@ -92,7 +92,7 @@ func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 	}
 	mod, err := p.host.rt.InstantiateModule(ctx, c.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
-		return nil, inst.explain("", err)
+		return nil, inst.notStarted("", err)
 	}
 	inst.mod = mod
 	inst.fuel = mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
@@ -133,7 +133,7 @@ func (inst *instance) initialize() error {
 			return false, nil
 		}
 		if _, err := f.Call(&inst.guest, params...); err != nil {
-			return true, inst.explain(name, err)
+			return true, inst.notStarted(name, err)
 		}
 		return true, nil
 	}
@@ -148,6 +148,14 @@ func (inst *instance) initialize() error {
 		_, err = call("__wasm_call_ctors")
 	}
 	return err
+}
+
+// notStarted explains an error from before the first call. There, an exit with status 0 is one: nobody is left to call.
+func (inst *instance) notStarted(export string, err error) error {
+	if e := inst.explain(export, err); e != nil {
+		return e
+	}
+	return inst.plugin.failf(CodeExited, export, "exit status 0 before the first call")
 }
 
 func (inst *instance) snapshot() (*snapshot, error) {

@@ -73,11 +73,14 @@ type function struct {
 	unpaid   uint64 // cost of code that no charge point pays
 
 	instructions uint32
-	writes       bool // may change what outlives the call
-	calls        bool // calls functions of the guest
-	indirect     bool // by table
-	loops        bool // has a loop
-	bulk         bool // needs the temporary for lengths
+	deepest      uint64 // blocks around each other, at most
+	loopsDeep    uint64 // loops around each other, at most
+	labels       uint64 // of all its br_tables
+	writes       bool   // may change what outlives the call
+	calls        bool   // calls functions of the guest
+	indirect     bool   // by table
+	loops        bool   // has a loop
+	bulk         bool   // needs the temporary for lengths
 
 	// See callgraph.go.
 	leaf, light, shallow bool
@@ -125,6 +128,7 @@ func (f *function) scan() error {
 		pos := r.pos
 		op := r.byte()
 		f.instructions++
+		f.deepest = max(f.deepest, uint64(len(f.ctrl)))
 		if c := cost(op); c != 0 && op != opPrefixMisc {
 			f.pay(c, pos)
 		}
@@ -173,6 +177,7 @@ func (f *function) loop(pos int) {
 	}
 	f.loops, f.branched = true, true
 	f.nest++
+	f.loopsDeep = max(f.loopsDeep, uint64(f.nest))
 	f.points[f.cur] += costPlain // the branch back
 	fr.point = f.cur
 	if fr.four {
@@ -290,6 +295,7 @@ func (f *function) instruction(op byte, pos int) {
 		start := r.pos
 		for n := r.count(1); n >= 0 && r.err == nil; n-- {
 			below(r, uint32(len(f.ctrl))+1, "label")
+			f.labels++
 		}
 		if len(f.open4) > 0 {
 			f.edits = append(f.edits, edit{kind: editLabels, pos: start, end: r.pos, arg: uint32(len(f.far))})
@@ -451,6 +457,15 @@ func (f *function) simd() {
 	default:
 		r.fail("unknown instruction 0xfd %d", op)
 	}
+}
+
+// maxEngineWork bounds, in nanoseconds, what a module may cost the engine beyond what grows with its size: a few bytes
+// each of nested blocks and labels keep it busy for minutes.
+const maxEngineWork = 3_000_000_000
+
+// engineWork estimates what the function costs the engine so, by times that were measured.
+func (f *function) engineWork() uint64 {
+	return 6*f.deepest*f.deepest + 250*f.loopsDeep*f.loopsDeep + f.labels*f.labels
 }
 
 // frameBytes estimates what a frame of the function takes of the engine's stack: parameters, locals, and a share of

@@ -100,6 +100,7 @@ func (m *module) rewriteCode(g *added, out *Output) ([]byte, error) {
 		return nil, fmt.Errorf("%d function bodies for %d functions", n, len(m.typeIdx)-int(m.impFuncs))
 	}
 	fs := make([]*function, 0, n)
+	work := uint64(0)
 	for i := 0; i < n; i++ {
 		b := r.take(r.u32())
 		if r.err != nil {
@@ -109,6 +110,9 @@ func (m *module) rewriteCode(g *added, out *Output) ([]byte, error) {
 		f := &function{m: m, r: reader{b: b}, typ: m.types[m.typeIdx[index]]}
 		if err := f.scan(); err != nil {
 			return nil, fmt.Errorf("function %d: %w", index, err)
+		}
+		if work += f.engineWork(); work > maxEngineWork {
+			return nil, fmt.Errorf("function %d: blocks nested %d deep, loops %d deep, %d labels: too much for the engine to compile in time", index, f.deepest, f.loopsDeep, f.labels)
 		}
 		fs = append(fs, f)
 	}
