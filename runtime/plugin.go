@@ -143,6 +143,12 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 		return nil, err
 	}
 	m := &manifest.Manifest{Name: p.name}
+	if strings.HasSuffix(p.cfg.File, ".json") { // a manifest of the Extism hosts, with its module in it or beside it
+		if m, module, err = manifest.ParseExtism(module, p.name, filepath.Dir(p.cfg.File)); err != nil {
+			return nil, err
+		}
+		doc = nil
+	}
 	if doc != nil {
 		if m, err = manifest.Parse(doc); err != nil {
 			return nil, err
@@ -181,7 +187,10 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 		return nil, err
 	}
 	if doc == nil {
-		m, err = manifest.Infer(p.name, loaded.Exports())
+		var inferred *manifest.Manifest
+		if inferred, err = manifest.Infer(p.name, loaded.Exports()); err == nil {
+			m.Hooks = inferred.Hooks
+		}
 	} else {
 		err = m.CheckExports(loaded.Exports())
 	}

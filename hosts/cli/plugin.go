@@ -17,6 +17,7 @@ import (
 
 	"github.com/ledge-run/ledge/runtime/capability"
 	"github.com/ledge-run/ledge/runtime/config"
+	"github.com/ledge-run/ledge/runtime/manifest"
 	"github.com/ledge-run/ledge/runtime/wasm"
 )
 
@@ -64,9 +65,10 @@ func newPluginCallCommand() *cobra.Command {
 	var fuel uint64
 	var asJSON, jsonl bool
 	c := &cobra.Command{
-		Use:   "call FILE.wasm FUNC",
+		Use:   "call FILE FUNC",
 		Short: "Call one export of a plugin in the sandbox",
 		Long: "Call one export of a plugin in the sandbox, under limits and with nothing but what is granted here.\n" +
+			"FILE is a module (.wasm) or an Extism manifest (.json), whose config, timeout and memory hold where no flag says else.\n" +
 			"The output goes to standard output, log lines and the error to standard error. Exit status 1: a call failed.",
 		Example: "  ledge plugin call guard.wasm guard --input '{\"stage\":\"input\",\"text\":\"hi\"}' --json\n" +
 			"  ledge plugin call tools.wasm call --input @request.json --timeout 50ms --memory 16MiB\n" +
@@ -77,7 +79,22 @@ func newPluginCallCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			module, m, err := readPlugin(args[0])
+			if err != nil {
+				return err
+			}
 			o.Limits = wasm.Limits{Timeout: timeout, Fuel: fuel}
+			if m != nil {
+				o.Limits.MemoryBytes = uint64(m.Limits.Memory)
+				if t := m.Limits.Timeout.D(); t > 0 && !c.Flags().Changed("timeout") {
+					o.Limits.Timeout = t
+				}
+				for k, v := range m.Config {
+					if _, set := o.Config[k]; !set {
+						o.Config[k] = v
+					}
+				}
+			}
 			if memory != "" {
 				size, err := config.ParseSize(memory)
 				if err != nil || size <= 0 {
@@ -87,10 +104,6 @@ func newPluginCallCommand() *cobra.Command {
 			}
 			if timeout <= 0 {
 				return usagef("--timeout %v is not a time; write for example 100ms", timeout)
-			}
-			module, err := os.ReadFile(args[0])
-			if err != nil {
-				return err
 			}
 			in, err := readInput(input, c.InOrStdin())
 			if err != nil {
@@ -116,6 +129,17 @@ func newPluginCallCommand() *cobra.Command {
 	f.StringArrayVar(&granted, "grant", nil, "capability to grant: kv, kept in memory for this command; may be repeated")
 	f.BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
+}
+
+// readPlugin reads a module, or an Extism manifest with its module; the manifest is nil for the former.
+func readPlugin(file string) ([]byte, *manifest.Manifest, error) {
+	b, err := os.ReadFile(file)
+	if err != nil || !strings.HasSuffix(file, ".json") {
+		return b, nil, err
+	}
+	name := strings.TrimSuffix(filepath.Base(file), ".json")
+	m, module, err := manifest.ParseExtism(b, name, filepath.Dir(file))
+	return module, m, err
 }
 
 func pluginOptions(file string, settings, granted []string) (wasm.PluginOptions, error) {

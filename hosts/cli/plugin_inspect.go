@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -43,11 +42,12 @@ type pluginMetering struct {
 func newPluginInspectCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "inspect FILE.wasm",
+		Use:   "inspect FILE",
 		Short: "Say what a plugin is, what it asks for and whether it loads",
+		Long:  "FILE is a module (.wasm) or an Extism manifest (.json).",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			module, err := os.ReadFile(args[0])
+			module, _, err := readPlugin(args[0])
 			if err != nil {
 				return err
 			}
