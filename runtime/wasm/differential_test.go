@@ -39,8 +39,18 @@ func TestDifferential_SameAnswersAsReference(t *testing.T) {
 		{"http.wasm", "run_test", ""},
 		{"http_headers.wasm", "http_get", ""},
 		{"var.wasm", "run_test", ""},
+		{"exit.wasm", "_start", ""},
+		{"fs.wasm", "run_test", ""}, // no files in either host
+		{"fs_std.wasm", "run_test", ""},
+		{"host.wasm", "run_test", ""},
+		{"host_multiple.wasm", "say_green", "John"},
+		{"host_multiple.wasm", "say_purple", "Jane"},
+		{"lib.wasm", "capitalize", "a word"},
+		{"read_write.wasm", "try_read", ""},
+		{"read_write.wasm", "try_write", "text"},
+		{"std_command.wasm", "_start", "ben"},
 	} {
-		t.Run(c.file+" "+c.input, func(t *testing.T) {
+		t.Run(c.file+" "+c.export+" "+c.input, func(t *testing.T) {
 			module, err := os.ReadFile(filepath.Join(dir, c.file))
 			if err != nil {
 				t.Skip(err)
@@ -49,7 +59,7 @@ func TestDifferential_SameAnswersAsReference(t *testing.T) {
 				t.Fatalf("no export %s: both hosts would agree about nothing", c.export)
 			}
 			theirs, theirErr := reference(t, module, config, c.export, c.input)
-			p := load(t, h, module, PluginOptions{Config: config, Limits: Limits{Timeout: 5 * time.Second}})
+			p := load(t, h, module, PluginOptions{Config: config, Functions: ourUserFunctions, Limits: Limits{Timeout: 5 * time.Second}})
 			for range 2 { // the second call on a restored instance
 				res, err := p.Call(context.Background(), Call{Export: c.export, Input: []byte(c.input)})
 				if (err != nil) != (theirErr != nil) || !bytes.Equal(res.Output, theirs) {
@@ -63,10 +73,53 @@ func TestDifferential_SameAnswersAsReference(t *testing.T) {
 	}
 }
 
+// The functions of the user that host.wasm and host_multiple.wasm import, for both hosts.
+
+var ourUserFunctions = []HostFunction{
+	{Name: "mult", Params: []ValueType{I64, I64}, Results: []ValueType{I64}, Quick: true,
+		Func: func(_ context.Context, _ *HostCall, s []uint64) error {
+			s[0] = uint64(uint32(int32(s[0]) * int32(s[1])))
+			return nil
+		}},
+	ourMessage("hostGreenMessage", "green:"), ourMessage("hostPurpleMessage", "purple:"),
+}
+
+func ourMessage(name, prefix string) HostFunction {
+	return HostFunction{Name: name, Params: []ValueType{I64}, Results: []ValueType{I64},
+		Func: func(_ context.Context, call *HostCall, s []uint64) error {
+			text, err := call.Read(s[0])
+			if err == nil {
+				s[0], err = call.Write(append([]byte(prefix), text...))
+			}
+			return err
+		}}
+}
+
+func theirUserFunctions() []sdk.HostFunction {
+	ptr := []sdk.ValueType{sdk.ValueTypePTR}
+	message := func(name, prefix string) sdk.HostFunction {
+		return sdk.NewHostFunctionWithStack(name, func(_ context.Context, p *sdk.CurrentPlugin, s []uint64) {
+			text, err := p.ReadString(s[0])
+			if err == nil {
+				s[0], err = p.WriteString(prefix + text)
+			}
+			if err != nil {
+				panic(err)
+			}
+		}, ptr, ptr)
+	}
+	return []sdk.HostFunction{
+		sdk.NewHostFunctionWithStack("mult", func(_ context.Context, _ *sdk.CurrentPlugin, s []uint64) {
+			s[0] = sdk.EncodeI32(sdk.DecodeI32(s[0]) * sdk.DecodeI32(s[1]))
+		}, []sdk.ValueType{sdk.ValueTypePTR, sdk.ValueTypePTR}, ptr),
+		message("hostGreenMessage", "green:"), message("hostPurpleMessage", "purple:"),
+	}
+}
+
 func reference(t *testing.T, module []byte, config map[string]string, export, input string) ([]byte, error) {
 	ctx := context.Background()
 	p, err := sdk.NewPlugin(ctx, sdk.Manifest{Wasm: []sdk.Wasm{sdk.WasmData{Data: module}}, Config: config},
-		sdk.PluginConfig{EnableWasi: true}, nil)
+		sdk.PluginConfig{EnableWasi: true}, theirUserFunctions())
 	if err != nil {
 		t.Fatal(err)
 	}
