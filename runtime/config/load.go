@@ -64,8 +64,8 @@ func parse(src []byte, name string, base *Config) (*Config, error) {
 		c.Plugins, c.Routes, c.Upstreams, c.Models, c.Adapters = nil, nil, nil, nil, nil
 	}
 	if len(bytes.TrimSpace(src)) > 0 {
-		if err := yaml.UnmarshalWithOptions(src, c, yaml.Strict()); err != nil {
-			return nil, fmt.Errorf("configuration %s:\n%s", name, strings.TrimSpace(yaml.FormatError(err, false, true)))
+		if err := DecodeYAML(src, c); err != nil {
+			return nil, fmt.Errorf("configuration %s:\n%w", name, err)
 		}
 	}
 	if base != nil {

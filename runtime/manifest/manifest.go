@@ -6,9 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strings"
-
-	"github.com/goccy/go-yaml"
 
 	"github.com/ledge-run/ledge/runtime/config"
 	"github.com/ledge-run/ledge/runtime/hook"
@@ -63,8 +60,8 @@ func Parse(src []byte) (*Manifest, error) {
 	}
 	m := &Manifest{}
 	if len(bytes.TrimSpace(src)) > 0 {
-		if err := yaml.UnmarshalWithOptions(src, m, yaml.Strict()); err != nil {
-			return nil, fmt.Errorf("manifest:\n%s", strings.TrimSpace(yaml.FormatError(err, false, true)))
+		if err := config.DecodeYAML(src, m); err != nil {
+			return nil, fmt.Errorf("manifest:\n%w", err)
 		}
 	}
 	if m.Name == "" {
