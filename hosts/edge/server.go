@@ -65,13 +65,19 @@ func route(mux *http.ServeMux, method, path string, h http.HandlerFunc) {
 	methods(mux, path, map[string]http.HandlerFunc{method: h})
 }
 
-// methods registers a handler for each method, and an OpenAI-shaped error for the others.
+// methods registers a handler for each method of a path (that of GET answers HEAD as well), and an OpenAI-shaped error for
+// the others. One pattern for all methods keeps a fixed path beside a wildcard from being ambiguous.
 func methods(mux *http.ServeMux, path string, handlers map[string]http.HandlerFunc) {
-	for method, h := range handlers {
-		mux.HandleFunc(method+" "+path, h)
-	}
 	allowed := strings.Join(slices.Sorted(maps.Keys(handlers)), ", ")
 	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		if h := handlers[method]; h != nil {
+			h(w, r)
+			return
+		}
 		w.Header().Set("Allow", allowed)
 		writeError(w, &openai.Error{Status: http.StatusMethodNotAllowed, Type: openai.TypeInvalidRequest, Code: "method_not_allowed",
 			Message: r.Method + " is not supported here; use " + allowed})
