@@ -56,7 +56,7 @@ func (s *Server) API() http.Handler {
 	open := http.NewServeMux() // health is everyone's business
 	route(open, "GET", "/livez", s.livez)
 	route(open, "GET", "/readyz", s.readyz)
-	open.Handle("/", s.authenticated(mux))
+	open.Handle("/", s.authenticated(s.transformed(mux)))
 	return s.recovered(open)
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
+	"github.com/ledge-run/ledge/runtime/wasm/abi/httpwasm"
 	"github.com/ledge-run/ledge/runtime/wasm/meter"
 )
 
@@ -56,8 +57,10 @@ type guest struct {
 	random    *rand.ChaCha8 // nil: the system's
 	logs      []LogLine
 	logBytes  int
-	partial   [2][]byte // unfinished lines of standard output and error
-	exit      *exit     // set when the guest called proc_exit
+	partial   [2][]byte          // unfinished lines of standard output and error
+	exit      *exit              // set when the guest called proc_exit
+	exchange  *httpwasm.Exchange // of a filter; nil before its first request
+	features  uint32             // that a filter switched on
 }
 
 type guestKey struct{}
@@ -301,6 +304,8 @@ func (g *guest) stop(name string, err error) {
 		panic(ex)
 	case errors.Is(err, extism.ErrDenied):
 		panic(&Error{Code: CodeCapabilityDenied, Message: err.Error(), Err: err})
+	case errors.Is(err, httpwasm.ErrTooMuch):
+		panic(&Error{Code: CodeOutputLimit, Message: name + ": " + err.Error(), Err: err})
 	case errors.Is(err, extism.ErrMemory):
 		panic(&Error{Code: CodeMemoryLimit, Message: name + ": " + err.Error(), Err: err})
 	}

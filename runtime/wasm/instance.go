@@ -34,7 +34,7 @@ type instance struct {
 	dirty   api.MutableGlobal
 	globals []api.MutableGlobal
 	exports []api.Function // of the plugin's entries; nil: not called yet
-	stack   [1]uint64
+	stack   [2]uint64
 
 	dirtied   bool  // the host may have written the guest's memory
 	failed    bool  // stopped by an error; must not run again
@@ -45,8 +45,9 @@ type instance struct {
 
 // snapshot is the state that every call starts from.
 type snapshot struct {
-	memory  *image // nil without a memory
-	globals []uint64
+	memory   *image // nil without a memory
+	globals  []uint64
+	features uint32 // that a filter switched on before its first request
 }
 
 // newInstance instantiates the module and brings it to the state that calls start from. The first instance runs the
@@ -144,6 +145,9 @@ func (inst *instance) initialize() error {
 	if haskell, err := call("hs_init", 0, 0); haskell || err != nil {
 		return err
 	}
+	if !did && inst.plugin.abi == abiFilter && inst.plugin.find("_start") >= 0 {
+		return inst.start()
+	}
 	if !did {
 		_, err = call("__wasm_call_ctors")
 	}
@@ -159,7 +163,7 @@ func (inst *instance) notStarted(export string, err error) error {
 }
 
 func (inst *instance) snapshot() (*snapshot, error) {
-	s := &snapshot{}
+	s := &snapshot{features: inst.guest.features}
 	for _, g := range inst.globals {
 		s.globals = append(s.globals, g.Get())
 	}
@@ -179,6 +183,7 @@ func (inst *instance) install(s *snapshot) error {
 	for i, g := range inst.globals {
 		g.Set(s.globals[i])
 	}
+	inst.guest.features = s.features
 	if s.memory == nil {
 		return nil
 	}
@@ -200,6 +205,7 @@ func (inst *instance) restore(s *snapshot) bool {
 	}
 	inst.dirty.Set(0)
 	inst.dirtied = false
+	inst.guest.features = s.features
 	if s.memory == nil {
 		return true
 	}
@@ -241,15 +247,34 @@ func (inst *instance) call(ctx context.Context, c *Call, export int, timeout tim
 		}
 		inst.exports[export] = f
 	}
+	inst.kernel.Begin(c.Input)
+	inst.stack[0] = 0
+	res, err = inst.run(ctx, c, f, timeout)
+	if out := inst.kernel.Output(); len(out) > inst.plugin.limits.OutputBytes {
+		if err == nil {
+			err = inst.plugin.failf(CodeOutputLimit, c.Export, "output of %d bytes; at most %d are allowed", len(out), inst.plugin.limits.OutputBytes)
+		}
+	} else if len(out) > 0 {
+		res.Output = append([]byte(nil), out...)
+	}
+	if err == nil {
+		err = inst.guestError(c.Export)
+	}
+	inst.kernel.End()
+	inst.mem.extra = 0
+	inst.guest.end()
+	return res, err
+}
+
+// run runs a function with the parameters in inst.stack under the limits and accounts for it.
+func (inst *instance) run(ctx context.Context, c *Call, f api.Function, timeout time.Duration) (res Result, err error) {
 	g := &inst.guest
 	var start int64
 	if !c.Untimed {
 		start = nanotime()
 	}
 	g.begin(ctx, c.Tenant, &inst.plugin.limits, start, timeout)
-	inst.kernel.Begin(c.Input)
 	inst.fuel.Set(uint64(g.given))
-	inst.stack[0] = 0
 	if e := g.gone(); e != nil {
 		err = e
 	} else {
@@ -274,19 +299,6 @@ func (inst *instance) call(ctx context.Context, c *Call, export int, timeout tim
 	}
 	res.Logs = g.logs
 	res.MemoryPeak = inst.mem.size + inst.kernel.Peak()
-	if out := inst.kernel.Output(); len(out) > inst.plugin.limits.OutputBytes {
-		if err == nil {
-			err = inst.plugin.failf(CodeOutputLimit, c.Export, "output of %d bytes; at most %d are allowed", len(out), inst.plugin.limits.OutputBytes)
-		}
-	} else if len(out) > 0 {
-		res.Output = append([]byte(nil), out...)
-	}
-	if err == nil {
-		err = inst.guestError(c.Export)
-	}
-	inst.kernel.End()
-	inst.mem.extra = 0
-	g.end()
 	return res, err
 }
 

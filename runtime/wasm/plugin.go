@@ -106,7 +106,7 @@ func (p *Plugin) Name() string { return p.name }
 // Digest is "sha256:" and the hex digest of the module as it was given.
 func (p *Plugin) Digest() string { return p.digest }
 
-// ABI is "extism", "wasip1" (WASI and nothing else) or "plain".
+// ABI is "extism", "http-wasm", "wasip1" (WASI and nothing else) or "plain".
 func (p *Plugin) ABI() string { return p.abi }
 
 // Exports lists the functions that the module exports, in its order. The caller must not change the slice.
