@@ -95,12 +95,9 @@ func (p *Plugin) Filter(ctx context.Context, f Filter) (res FilterResult, err er
 	return res, own
 }
 
-func (inst *instance) runFilter(ctx context.Context, export, tenant string, timeout time.Duration) (Result, error) {
-	i := inst.plugin.find(export)
-	if inst.exports[i] == nil {
-		inst.exports[i] = inst.mod.ExportedFunction(export)
-	}
-	res, err := inst.run(ctx, &Call{Export: export, Tenant: tenant}, inst.exports[i], timeout)
+func (inst *instance) runFilter(ctx context.Context, export, tenant string, timeout time.Duration) (res Result, err error) {
+	inst.guest.logs = nil // of the other call
+	err = inst.run(ctx, &Call{Export: export, Tenant: tenant}, inst.plugin.find(export), timeout, &res)
 	if err == nil && inst.guest.exit != nil {
 		err = inst.plugin.failf(CodeExited, export, "exit status 0 instead of an answer")
 	}

@@ -31,16 +31,22 @@ type instance struct {
 	guest   guest
 	fuel    api.MutableGlobal
 	depth   api.MutableGlobal
-	dirty   api.MutableGlobal
 	globals []api.MutableGlobal
-	exports []api.Function // of the plugin's entries; nil: not called yet
+	exports []export // of the plugin's entries; empty: not called yet
 	stack   [2]uint64
 
-	dirtied   bool  // the host may have written the guest's memory
+	left      int64 // what the counter stands at; 0: unknown
+	dirtied   bool  // the guest, or the host for it, may have written what outlives the call
 	failed    bool  // stopped by an error; must not run again
 	idleSince int64 // nanotime of the first sweep that found it idle; 0: not yet
 
 	restoreCost int // bytes that the last restore copied
+}
+
+// export is an exported function of an instance.
+type export struct {
+	f    api.Function
+	pure bool // leaves memory and globals as they are
 }
 
 // snapshot is the state that every call starts from.
@@ -53,7 +59,7 @@ type snapshot struct {
 // newInstance instantiates the module and brings it to the state that calls start from. The first instance runs the
 // module's initialization and, where all state can be restored, leaves a snapshot for the others.
 func (p *Plugin) newInstance(c *code) (made *instance, err error) {
-	inst := &instance{plugin: p, code: c, exports: make([]api.Function, len(p.entries))}
+	inst := &instance{plugin: p, code: c, exports: make([]export, len(p.entries))}
 	inst.guest.inst = inst
 	mem, err := newLinearMemory(p.limits.MemoryBytes)
 	if err != nil {
@@ -99,7 +105,6 @@ func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 	inst.fuel = mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
 	inst.depth = mod.ExportedGlobal(meter.StackGlobal).(api.MutableGlobal)
 	inst.depth.Set(uint64(p.limits.StackBytes))
-	inst.dirty = mod.ExportedGlobal(meter.DirtyGlobal).(api.MutableGlobal)
 	for _, name := range c.metered.Globals {
 		inst.globals = append(inst.globals, mod.ExportedGlobal(name).(api.MutableGlobal))
 	}
@@ -203,7 +208,6 @@ func (inst *instance) restore(s *snapshot) bool {
 	for i, g := range inst.globals {
 		g.Set(s.globals[i])
 	}
-	inst.dirty.Set(0)
 	inst.dirtied = false
 	inst.guest.features = s.features
 	if s.memory == nil {
@@ -239,17 +243,10 @@ func (inst *instance) shrink(size uint64) bool {
 }
 
 // call runs one export under the limits. The instance must be in the snapshot's state.
-func (inst *instance) call(ctx context.Context, c *Call, export int, timeout time.Duration) (res Result, err error) {
-	f := inst.exports[export]
-	if f == nil {
-		if f = inst.mod.ExportedFunction(c.Export); f == nil {
-			return res, inst.plugin.fail(CodeInternal, c.Export, errors.New("export vanished"))
-		}
-		inst.exports[export] = f
-	}
+func (inst *instance) call(ctx context.Context, c *Call, export int, timeout time.Duration, res *Result) error {
 	inst.kernel.Begin(c.Input)
 	inst.stack[0] = 0
-	res, err = inst.run(ctx, c, f, timeout)
+	err := inst.run(ctx, c, export, timeout, res)
 	if out := inst.kernel.Output(); len(out) > inst.plugin.limits.OutputBytes {
 		if err == nil {
 			err = inst.plugin.failf(CodeOutputLimit, c.Export, "output of %d bytes; at most %d are allowed", len(out), inst.plugin.limits.OutputBytes)
@@ -263,28 +260,39 @@ func (inst *instance) call(ctx context.Context, c *Call, export int, timeout tim
 	inst.kernel.End()
 	inst.mem.extra = 0
 	inst.guest.end()
-	return res, err
+	return err
 }
 
 // run runs a function with the parameters in inst.stack under the limits and accounts for it.
-func (inst *instance) run(ctx context.Context, c *Call, f api.Function, timeout time.Duration) (res Result, err error) {
+func (inst *instance) run(ctx context.Context, c *Call, index int, timeout time.Duration, res *Result) (err error) {
+	x := &inst.exports[index]
+	if x.f == nil {
+		x.f, x.pure = inst.mod.ExportedFunction(c.Export), inst.code.metered.Pure[c.Export]
+	}
 	g := &inst.guest
 	var start int64
 	if !c.Untimed {
 		start = nanotime()
 	}
 	g.begin(ctx, c.Tenant, &inst.plugin.limits, start, timeout)
-	inst.fuel.Set(uint64(g.given))
+	if left := inst.left; left >= keepSlice && left <= int64(g.fuel) {
+		g.given = left // the counter stands there
+	} else {
+		inst.fuel.Set(uint64(g.given))
+	}
+	inst.left = 0
+	inst.dirtied = inst.dirtied || !x.pure
 	if e := g.gone(); e != nil {
 		err = e
 	} else {
-		err = f.CallWithStack(g, inst.stack[:])
+		err = x.f.CallWithStack(g, inst.stack[:])
 	}
 	if !c.Untimed {
 		res.Duration = asDuration(nanotime() - start)
 	}
 	if g.given != 0 {
-		g.used += uint64(g.given - int64(inst.fuel.Get()))
+		inst.left = int64(inst.fuel.Get())
+		g.used += uint64(g.given - inst.left)
 	}
 	res.Fuel = g.used
 	if err != nil {
@@ -297,9 +305,11 @@ func (inst *instance) run(ctx context.Context, c *Call, f api.Function, timeout 
 	if len(g.partial[0])+len(g.partial[1]) > 0 {
 		g.flush()
 	}
-	res.Logs = g.logs
+	if g.logBytes > 0 {
+		res.Logs = g.logs
+	}
 	res.MemoryPeak = inst.mem.size + inst.kernel.Peak()
-	return res, err
+	return err
 }
 
 // guestError is the error that the guest reported by the ABI.
@@ -366,11 +376,6 @@ func (inst *instance) explain(export string, err error) error {
 	e := p.failf(code, export, "%s", text)
 	e.Err = err
 	return e
-}
-
-// touched reports whether the call may have left anything behind.
-func (inst *instance) touched() bool {
-	return inst.dirtied || inst.dirty.Get() != 0
 }
 
 func (inst *instance) close() {

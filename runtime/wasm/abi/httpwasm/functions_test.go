@@ -43,11 +43,11 @@ type fuzzHost struct {
 	memory   [256]byte
 }
 
-func (h *fuzzHost) HTTPConfig() []byte           { return []byte("config") }
-func (h *fuzzHost) HTTPLog(int, []byte) error    { return nil }
-func (h *fuzzHost) Exchange() *Exchange { return h.x }
-func (h *fuzzHost) Features() *uint32            { return &h.features }
-func (h *fuzzHost) Moved(int)                    {}
+func (h *fuzzHost) HTTPConfig() []byte        { return []byte("config") }
+func (h *fuzzHost) HTTPLog(int, []byte) error { return nil }
+func (h *fuzzHost) Exchange() *Exchange       { return h.x }
+func (h *fuzzHost) Features() *uint32         { return &h.features }
+func (h *fuzzHost) Moved(int)                 {}
 func (h *fuzzHost) Read(at, n uint32) ([]byte, bool) {
 	if uint64(at)+uint64(n) > uint64(len(h.memory)) {
 		return nil, false
