@@ -39,6 +39,8 @@ type generation struct {
 	plugin   *wasm.Plugin
 	manifest *manifest.Manifest
 	modified time.Time // of the files it was loaded from
+	// credentials: a filter that sees the headers with keys and cookies
+	credentials bool
 }
 
 // maxModule bounds a plugin file, in bytes.
@@ -155,7 +157,8 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 		}
 	}
 	o := wasm.PluginOptions{Name: p.name, Seed: p.cfg.Seed, Breaker: breaker(p.cfg.Breaker)}
-	if err := r.grant(p, m, &o); err != nil {
+	g := &generation{modified: modified}
+	if err := r.grant(p, m, &o, &g.credentials); err != nil {
 		return nil, err
 	}
 	settings := maps.Clone(m.Config)
@@ -197,7 +200,8 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 	if err != nil {
 		return nil, errors.Join(err, loaded.Close(ctx))
 	}
-	return &generation{loaded, m, modified}, nil
+	g.plugin, g.manifest = loaded, m
+	return g, nil
 }
 
 // read returns the module, its manifest (nil without one) and when they last changed.
@@ -323,6 +327,12 @@ func (r *Runtime) healthy(ctx context.Context, p *Plugin, g *generation) error {
 		}
 	}
 	for _, h := range g.manifest.Hooks {
+		if h == manifest.HookTransform {
+			if err := probeFilter(ctx, g); err != nil {
+				return fmt.Errorf("health check: %w", err)
+			}
+			continue
+		}
 		export, input := probe(h)
 		if _, err := g.plugin.Call(ctx, wasm.Call{Export: export, Input: input}); err != nil {
 			return fmt.Errorf("health check: %w", err)

@@ -13,7 +13,7 @@ import (
 // grant lends a plugin what its manifest asks for AND the site grants it AND the site's ceiling allows. A built-in
 // plugin needs no grant: it is part of what the site installed. What is missing is an error, unless the manifest says
 // by NAME? that the plugin can do without; then the call that uses it fails.
-func (r *Runtime) grant(p *Plugin, m *manifest.Manifest, o *wasm.PluginOptions) error {
+func (r *Runtime) grant(p *Plugin, m *manifest.Manifest, o *wasm.PluginOptions, credentials *bool) error {
 	asks, err := capability.ParseGrants(m.Capabilities)
 	if err != nil {
 		return fmt.Errorf("manifest: %w", err)
@@ -45,6 +45,7 @@ func (r *Runtime) grant(p *Plugin, m *manifest.Manifest, o *wasm.PluginOptions) 
 		o.Functions = append(o.Functions, capability.Denied("kv", kv)...)
 	}
 	o.PreciseClock = has("clock")
+	*credentials = has("credentials")
 	if e := capability.HTTP(asks, grants, ceiling); e != nil {
 		o.HTTP = e.HTTP
 	}

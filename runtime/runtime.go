@@ -50,8 +50,9 @@ type Runtime struct {
 	ingest             *ingest.Queue
 	started            time.Time
 
-	routesMu sync.RWMutex
-	routes   map[string]*pipeline.Route
+	routesMu   sync.RWMutex
+	routes     map[string]*pipeline.Route
+	transforms map[string][]Transform // by route
 
 	auth    *identity.Authenticator // nil: no credentials are asked for
 	keys    *identity.Keys

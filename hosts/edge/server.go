@@ -57,7 +57,7 @@ func (s *Server) API() http.Handler {
 	open := http.NewServeMux() // health is everyone's business
 	route(open, "GET", "/livez", s.livez)
 	route(open, "GET", "/readyz", s.readyz)
-	open.Handle("/", s.pages(s.authenticated(mux)))
+	open.Handle("/", s.pages(s.authenticated(s.transformed(mux))))
 	return s.recovered(open)
 }
 

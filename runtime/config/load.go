@@ -354,6 +354,12 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 			stage(fmt.Sprintf("%s.guards.%s[%d]", path, list.name, i), &list.stages[i], "closed")
 		}
 	}
+	for i := range r.Transform {
+		at := fmt.Sprintf("%s.transform[%d]", path, i)
+		if stage(at, &r.Transform[i], "closed"); r.Transform[i].Shadow() {
+			add(at+".mode", "a filter changes the request itself, so it cannot run in the shadow; write enforce or off")
+		}
+	}
 	if t := r.Retrieve; t != nil {
 		if t.Chunks < 0 || t.Chunks > search.MaxK {
 			add(path+".retrieve.chunks", "%d is not between 0 and %d", t.Chunks, search.MaxK)

@@ -22,7 +22,7 @@ type Manifest struct {
 	Name         string            `yaml:"name"`
 	Version      string            `yaml:"version"`
 	Description  string            `yaml:"description"`
-	Hooks        []string          `yaml:"hooks"`        // route, guard, chunk, cache, tools
+	Hooks        []string          `yaml:"hooks"`        // route, guard, chunk, cache, tools, transform
 	Capabilities []string          `yaml:"capabilities"` // of package capability: kv, clock, http=RULE; NAME? when the plugin can do without
 	Limits       Limits            `yaml:"limits"`
 	Config       map[string]string `yaml:"config"` // defaults; the site's configuration goes over them
@@ -41,6 +41,9 @@ type Limits struct {
 	Instances int             `yaml:"instances"`
 }
 
+// HookTransform is the hook of an http-wasm filter.
+const HookTransform = "transform"
+
 // HookTools is the hook of a plugin that exports describe and call.
 const HookTools = "tools"
 
@@ -50,6 +53,7 @@ var exports = map[string][]string{
 	hook.ExportGuard: {hook.ExportGuard},
 	hook.ExportChunk: {hook.ExportChunk},
 	hook.ExportCache: {hook.ExportCache},
+	HookTransform:    {"handle_request", "handle_response"},
 	HookTools:        {hook.ExportDescribe, hook.ExportCall},
 }
 
@@ -72,7 +76,7 @@ func Parse(src []byte) (*Manifest, error) {
 	}
 	for _, h := range m.Hooks {
 		if exports[h] == nil {
-			return nil, fmt.Errorf("manifest of %s: unknown hook %q; known are route, guard, chunk, cache, tools", m.Name, h)
+			return nil, fmt.Errorf("manifest of %s: unknown hook %q; known are route, guard, chunk, cache, tools, transform", m.Name, h)
 		}
 	}
 	if m.Limits.Instances < 0 || m.Limits.HostCalls < 0 {
@@ -91,7 +95,7 @@ func Infer(name string, exported []string) (*Manifest, error) {
 	}
 	slices.Sort(m.Hooks)
 	if len(m.Hooks) == 0 {
-		return nil, fmt.Errorf("plugin %s exports no hook; it must export one of route, guard, chunk, cache, or describe and call", name)
+		return nil, fmt.Errorf("plugin %s exports no hook; it must export one of route, guard, chunk, cache, or describe and call, or be an http-wasm filter (handle_request and handle_response)", name)
 	}
 	return m, nil
 }

@@ -243,6 +243,7 @@ type exchange struct {
 func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit func(Event) error) (err error) {
 	x := &exchange{Pipeline: p, ctx: ctx, route: route, req: req, emit: emit, memo: map[string]string{}}
 	x.trace = newTrace(p.Now(), route, req)
+	x.trace.Stages = append(x.trace.Stages, before(ctx)...)
 	defer func() {
 		x.trace.end(p.Now(), x.usage, err)
 		if req.OnEnd != nil {

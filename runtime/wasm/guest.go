@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
+	"github.com/ledge-run/ledge/runtime/wasm/abi/httpwasm"
 	"github.com/ledge-run/ledge/runtime/wasm/meter"
 )
 
@@ -24,6 +25,7 @@ const (
 	firstSlice = 50_000
 	minSlice   = 1_000
 	maxSlice   = 400_000
+	keepSlice  = 20_000                 // what a call leaves of its slice serves the next one if it is as much as this
 	sliceShort = 40 * time.Microsecond  // below, the slice doubles
 	sliceLong  = 160 * time.Microsecond // above, it halves
 	yieldAfter = int64(time.Millisecond)
@@ -49,6 +51,7 @@ type guest struct {
 	used      uint64 // fuel of finished slices
 	given     int64  // of the present slice
 	slice     int64
+	whole     bool // the present slice was a whole one
 	sliceAt   int64
 	yieldAt   int64
 	hostCalls int
@@ -56,8 +59,10 @@ type guest struct {
 	random    *rand.ChaCha8 // nil: the system's
 	logs      []LogLine
 	logBytes  int
-	partial   [2][]byte // unfinished lines of standard output and error
-	exit      *exit     // set when the guest called proc_exit
+	partial   [2][]byte          // unfinished lines of standard output and error
+	exit      *exit              // set when the guest called proc_exit
+	exchange  *httpwasm.Exchange // of a filter; nil before its first request
+	features  uint32             // that a filter switched on
 }
 
 type guestKey struct{}
@@ -96,16 +101,20 @@ func (g *guest) begin(caller context.Context, tenant string, limits *Limits, now
 		g.slice = firstSlice
 	}
 	g.given = min(g.slice, int64(g.fuel))
-	g.sliceAt, g.yieldAt = now, now
+	g.sliceAt, g.yieldAt, g.whole = now, now, false
 	g.hostCalls, g.kvBytes = limits.HostCalls, limits.KVBytes
-	g.random = nil
-	g.logs, g.logBytes, g.exit = nil, 0, nil
+	g.logBytes = 0
 }
 
 func (g *guest) end() {
 	g.caller = nil
-	g.partial = [2][]byte{}
-	g.logs = nil
+	if g.logBytes > 0 || len(g.partial[0])+len(g.partial[1]) > 0 {
+		g.partial = [2][]byte{}
+		g.logs = nil
+	}
+	if g.random != nil || g.exit != nil {
+		g.random, g.exit = nil, nil
+	}
 }
 
 // tick is called by the guest when its slice is used up, with what the counter says now. It returns the next slice or
@@ -124,7 +133,7 @@ func (g *guest) tick(counter int64) int64 {
 	switch took := asDuration(now - g.sliceAt); {
 	case g.sliceAt == 0:
 		g.yieldAt = now
-	case took < sliceShort:
+	case took < sliceShort && g.whole:
 		g.slice = min(2*g.slice, maxSlice)
 	case took > sliceLong:
 		g.slice = max(g.slice/2, minSlice)
@@ -135,7 +144,7 @@ func (g *guest) tick(counter int64) int64 {
 		g.checkTime(now)
 		g.yieldAt = now
 	}
-	g.sliceAt = now
+	g.sliceAt, g.whole = now, true
 	g.given = min(g.slice, int64(g.fuel-g.used))
 	return g.given
 }
@@ -162,12 +171,14 @@ func (g *guest) late(now int64) *Error {
 
 // gone says whether the caller does not want the call any more.
 func (g *guest) gone() *Error {
-	if err := g.caller.Err(); errors.Is(err, context.Canceled) {
+	err := g.caller.Err()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
 		return &Error{Code: CodeCanceled, Message: "the caller went away", Err: err, caller: true}
-	} else if err != nil {
-		return &Error{Code: CodeDeadline, Message: "the caller's deadline passed", Err: err, caller: true}
 	}
-	return nil
+	return &Error{Code: CodeDeadline, Message: "the caller's deadline passed", Err: err, caller: true}
 }
 
 // enterHost accounts for a call into the host. It looks at the clock now and then: a look costs more than most functions.
@@ -301,6 +312,8 @@ func (g *guest) stop(name string, err error) {
 		panic(ex)
 	case errors.Is(err, extism.ErrDenied):
 		panic(&Error{Code: CodeCapabilityDenied, Message: err.Error(), Err: err})
+	case errors.Is(err, httpwasm.ErrTooMuch):
+		panic(&Error{Code: CodeOutputLimit, Message: name + ": " + err.Error(), Err: err})
 	case errors.Is(err, extism.ErrMemory):
 		panic(&Error{Code: CodeMemoryLimit, Message: name + ": " + err.Error(), Err: err})
 	}

@@ -42,7 +42,7 @@ type Limits struct {
 const (
 	DefaultTimeout     = 100 * time.Millisecond
 	DefaultWait        = 2 * time.Second
-	DefaultFuel        = 20_000_000_000 // far above what fits into the default timeout: time decides, unless asked otherwise
+	DefaultFuel        = 1_000_000_000_000_000 // far above what fits into any timeout: time decides, unless asked otherwise
 	DefaultMemoryBytes = 32 << 20
 	DefaultStackBytes  = meter.StackBytes
 	DefaultOutputBytes = 4 << 20

@@ -168,12 +168,13 @@ const inlineRestore = 256 << 10
 
 // release takes an instance back after a call. Whatever takes time happens on another goroutine.
 func (p *pool) release(inst *instance) {
+	if !inst.failed && !inst.dirtied {
+		p.put(inst)
+		return
+	}
 	snapshot := inst.code.snapshot.Load()
 	switch {
 	case inst.failed:
-	case !inst.touched():
-		p.put(inst)
-		return
 	case snapshot != nil && inst.restoreCost <= inlineRestore:
 		if inst.restore(snapshot) {
 			p.restores.Add(1)

@@ -87,7 +87,6 @@ type function struct {
 	work                 uint64 // of a light function: its cost with all that it calls
 	below                int64  // bytes that the frames of shallow callees take
 	local                bool   // the counter is kept in a local; else in its global
-	marks                bool   // must set the dirty flag
 
 	unrestorable bool
 }

@@ -17,7 +17,7 @@ func (m *module) rewrite() (*Output, error) {
 	out := &Output{Restorable: true}
 	n := uint32(len(m.globals))
 	g := &added{
-		tick: m.impFuncs, tickType: uint32(len(m.types)), fuel: n, depth: n + 1, dirty: n + 2,
+		tick: m.impFuncs, tickType: uint32(len(m.types)), fuel: n, depth: n + 1,
 		blockTypes: make(map[string]uint32),
 	}
 	code, err := m.rewriteCode(g, out)
@@ -122,7 +122,13 @@ func (m *module) rewriteCode(g *added, out *Output) ([]byte, error) {
 	if r.err != nil {
 		return nil, fmt.Errorf("code: %w", r.err)
 	}
-	m.settle(fs)
+	writes := m.settle(fs)
+	out.Pure = make(map[string]bool)
+	for _, e := range m.Exports {
+		if e.Kind == KindFunc && e.Index >= m.impFuncs && !writes[e.Index-m.impFuncs] {
+			out.Pure[e.Name] = true
+		}
+	}
 	g.leaf = func(callee uint32) bool { return callee != indirect && fs[callee-m.impFuncs].leaf }
 	w := appendU32(make([]byte, 0, len(r.b)*3/2), uint32(n))
 	var body []byte
@@ -202,9 +208,9 @@ func (m *module) rewriteTables() ([]byte, error) {
 }
 
 // rewriteGlobals shifts function references and appends the counters: no fuel, so that the first check asks the host;
-// the whole stack; clean.
+// and the whole stack.
 func (m *module) rewriteGlobals() ([]byte, error) {
-	w := appendU32(nil, uint32(len(m.globals))-m.impGlobal+3)
+	w := appendU32(nil, uint32(len(m.globals))-m.impGlobal+2)
 	if m.hasSec[secGlobal] {
 		r := &reader{b: m.sections[secGlobal]}
 		for n := r.u32(); n > 0 && r.err == nil; n-- {
@@ -216,8 +222,7 @@ func (m *module) rewriteGlobals() ([]byte, error) {
 		}
 	}
 	w = append(w, typeI64, 1, opI64Const, 0, opEnd)
-	w = append(appendS64(append(w, typeI32, 1, opI32Const), StackBytes), opEnd)
-	return append(w, typeI32, 1, opI32Const, 0, opEnd), nil
+	return append(appendS64(append(w, typeI32, 1, opI32Const), StackBytes), opEnd), nil
 }
 
 func (m *module) addExports(g *added, out *Output) []byte {
@@ -227,7 +232,6 @@ func (m *module) addExports(g *added, out *Output) []byte {
 	}
 	add(FuelGlobal, g.fuel)
 	add(StackGlobal, g.depth)
-	add(DirtyGlobal, g.dirty)
 	for i := m.impGlobal; i < uint32(len(m.globals)); i++ {
 		switch t := m.globals[i]; {
 		case !t.mutable:
