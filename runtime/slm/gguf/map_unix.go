@@ -34,15 +34,31 @@ func mapFile(path string) ([]byte, func() error, error) {
 	return b, func() error { return unix.Munmap(b) }, nil
 }
 
+// Want tells the system that a part of the file's bytes is read next: it is brought in at once, where the system can do
+// that, and not a few pages at a time.
+func (f *File) Want(part []byte) {
+	if from, to := f.pages(part, false); from < to {
+		populate(f.bytes[from:to])
+	}
+}
+
 // Drop tells the system that a part of the file's bytes is not needed in memory for now. They can still be read.
 func (f *File) Drop(part []byte) {
+	if from, to := f.pages(part, true); from < to {
+		_ = unix.Madvise(f.bytes[from:to], unix.MADV_DONTNEED) // only advice
+	}
+}
+
+// pages returns where the pages of a part of the file are: those wholly inside it, or all that it touches.
+func (f *File) pages(part []byte, inside bool) (from, to uintptr) {
 	page := uintptr(os.Getpagesize())
 	all, first := uintptr(unsafe.Pointer(unsafe.SliceData(f.bytes))), uintptr(unsafe.Pointer(unsafe.SliceData(part)))
 	if first < all || first+uintptr(len(part)) > all+uintptr(len(f.bytes)) {
-		return // no part of this file: memory that is not mapped would be lost
+		return 0, 0 // no part of this file: memory that is not mapped would be lost
 	}
-	from, to := (first-all+page-1)&^(page-1), (first-all+uintptr(len(part)))&^(page-1)
-	if from < to {
-		_ = unix.Madvise(f.bytes[from:to], unix.MADV_DONTNEED) // only advice
+	from, to = first-all, first-all+uintptr(len(part))
+	if inside {
+		return (from + page - 1) &^ (page - 1), to &^ (page - 1)
 	}
+	return from &^ (page - 1), min((to+page-1)&^(page-1), uintptr(len(f.bytes)))
 }

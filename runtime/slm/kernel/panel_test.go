@@ -19,7 +19,7 @@ func withPath(p path, f func()) {
 
 func prepared(t testing.TB, p *Pool, m *Matrix) {
 	t.Helper()
-	release, err := Prepare(p, []*Matrix{m}, nil)
+	release, err := Prepare(p, []*Matrix{m}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -241,7 +241,7 @@ func (m *Model) Prepare(p *kernel.Pool, f *gguf.File) (release func() error, err
 	for i := range m.weights {
 		matrices = append(matrices, &m.weights[i])
 	}
-	return kernel.Prepare(p, matrices, f.Drop)
+	return kernel.Prepare(p, matrices, f.Want, f.Drop)
 }
 
 // loader fetches tensors; after a fault err is set and it returns nothing more.
