@@ -15,3 +15,6 @@ func (f *File) Drop([]byte) {}
 
 // Want does nothing where there is no memory map.
 func (f *File) Want([]byte) {}
+
+// DropAll does nothing where there is no memory map.
+func (f *File) DropAll() {}

@@ -37,28 +37,60 @@ func mapFile(path string) ([]byte, func() error, error) {
 // Want tells the system that a part of the file's bytes is read next: it is brought in at once, where the system can do
 // that, and not a few pages at a time.
 func (f *File) Want(part []byte) {
-	if from, to := f.pages(part, false); from < to {
-		populate(f.bytes[from:to])
+	if b := f.pages(part, false); len(b) > 0 {
+		populate(b)
 	}
 }
 
 // Drop tells the system that a part of the file's bytes is not needed in memory for now. They can still be read.
 func (f *File) Drop(part []byte) {
-	if from, to := f.pages(part, true); from < to {
-		_ = unix.Madvise(f.bytes[from:to], unix.MADV_DONTNEED) // only advice
+	if b := f.pages(part, true); len(b) > 0 {
+		_ = unix.Madvise(b, unix.MADV_DONTNEED) // only advice
 	}
 }
 
-// pages returns where the pages of a part of the file are: those wholly inside it, or all that it touches.
-func (f *File) pages(part []byte, inside bool) (from, to uintptr) {
+// DropAll is Drop of the whole file.
+func (f *File) DropAll() {
+	f.Drop(f.bytes)
+	for _, p := range f.parts {
+		f.Drop(p.bytes)
+	}
+}
+
+// pages returns a part of the file in whole pages: those inside it, or all that it touches. Of other memory than the
+// file's it returns none: what is not mapped would be lost.
+func (f *File) pages(part []byte, inside bool) []byte {
+	if f.unmap == nil {
+		return nil
+	}
+	if b := wholePages(f.bytes, part, inside); b != nil {
+		return b
+	}
+	for _, p := range f.parts {
+		if b := wholePages(p.bytes, part, inside); b != nil {
+			return b
+		}
+	}
+	return nil
+}
+
+func wholePages(all, part []byte, inside bool) []byte {
 	page := uintptr(os.Getpagesize())
-	all, first := uintptr(unsafe.Pointer(unsafe.SliceData(f.bytes))), uintptr(unsafe.Pointer(unsafe.SliceData(part)))
-	if first < all || first+uintptr(len(part)) > all+uintptr(len(f.bytes)) {
-		return 0, 0 // no part of this file: memory that is not mapped would be lost
+	begin, first := uintptr(unsafe.Pointer(unsafe.SliceData(all))), uintptr(unsafe.Pointer(unsafe.SliceData(part)))
+	if first < begin || first+uintptr(len(part)) > begin+uintptr(len(all)) {
+		return nil
 	}
-	from, to = first-all, first-all+uintptr(len(part))
+	from, to := first-begin, first-begin+uintptr(len(part))
 	if inside {
-		return (from + page - 1) &^ (page - 1), to &^ (page - 1)
+		from += page - 1
+	} else {
+		to = min(to+page-1, uintptr(len(all)))
 	}
-	return from &^ (page - 1), min((to+page-1)&^(page-1), uintptr(len(f.bytes)))
+	if from &^= page - 1; to < uintptr(len(all)) {
+		to &^= page - 1
+	}
+	if from >= to {
+		return nil
+	}
+	return all[from:to]
 }

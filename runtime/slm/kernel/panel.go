@@ -33,7 +33,8 @@ func NewMatrix(t Type, rows, cols int, data []byte) Matrix {
 	return Matrix{Type: t, Rows: rows, Cols: cols, Data: data, panels: &panels{}}
 }
 
-func (m *Matrix) inPanels() bool { return m.panels != nil && m.panels.data != nil }
+// InPanels says whether [Prepare] laid the matrix out, so that products no longer read Data.
+func (m *Matrix) InPanels() bool { return m.panels != nil && m.panels.data != nil }
 
 func (m *Matrix) panelBytes() int { return panelRows * m.Type.RowBytes(m.Cols) }
 
@@ -84,7 +85,7 @@ func Prepare(p *Pool, matrices []*Matrix, want, drop func([]byte)) (release func
 	total := 0
 	at := map[*panels]int{}
 	for _, m := range matrices {
-		if !active.panels || m.panels == nil || m.inPanels() || interleaverOf(m.Type) == nil || m.Rows == 0 {
+		if !active.panels || m.panels == nil || m.InPanels() || interleaverOf(m.Type) == nil || m.Rows == 0 {
 			continue
 		}
 		if _, seen := at[m.panels]; seen {

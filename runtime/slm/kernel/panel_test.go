@@ -29,7 +29,7 @@ func prepared(t testing.TB, p *Pool, m *Matrix) {
 			t.Error(err)
 		}
 	})
-	if !m.inPanels() {
+	if !m.InPanels() {
 		t.Fatalf("%s is not laid out in panels", m.Type)
 	}
 }
