@@ -66,6 +66,8 @@ type function struct {
 	ctrl   []frame
 	far    [][]uint32 // for each editLabels, how far away the loops are that stand for four frames
 
+	jump     jump   // see jump.go
+	jumps    int    // that were made straight
 	nest     uint32 // loops around the present place
 	open4    []int  // of those, the ones that stand for four frames, as indices of ctrl
 	branched bool   // the present place may be reached or left otherwise than straight from the entry
@@ -96,6 +98,9 @@ type frame struct {
 	save  int // charge point that was current at the start; free: none
 	four  bool
 	point int // of a loop
+	pos   int // of the opcode
+	// dispatch is what a loop begins with, if it is that; see jump.go
+	dispatch *dispatch
 }
 
 // free is the charge point of code that none pays for, up to freeLimit.
@@ -135,9 +140,11 @@ func (f *function) scan() error {
 		case opBlock, opIf:
 			f.blockType()
 			f.branched = f.branched || op == opIf
-			f.ctrl = append(f.ctrl, frame{op: op, save: f.cur})
+			f.ctrl = append(f.ctrl, frame{op: op, save: f.cur, pos: pos})
+			f.jump.block(op)
 		case opLoop:
 			f.loop(pos)
+			f.jump.loop(len(f.ctrl) - 1)
 		case opElse:
 			if len(f.ctrl) == 0 || f.ctrl[len(f.ctrl)-1].op != opIf {
 				r.fail("else without if")
@@ -145,6 +152,7 @@ func (f *function) scan() error {
 			}
 			top := &f.ctrl[len(f.ctrl)-1]
 			top.op, f.cur = opElse, top.save
+			f.jump = jump{}
 		case opEnd:
 			if len(f.ctrl) == 0 {
 				if !r.done() {
@@ -153,6 +161,7 @@ func (f *function) scan() error {
 				return r.err
 			}
 			f.end(pos)
+			f.jump = jump{}
 		default:
 			f.instruction(op, pos)
 		}
@@ -163,7 +172,7 @@ func (f *function) scan() error {
 // loop opens a loop whose opcode is at pos.
 func (f *function) loop(pos int) {
 	plain := f.blockType()
-	fr := frame{op: opLoop, save: f.cur, four: plain && len(f.open4) < maxFour}
+	fr := frame{op: opLoop, pos: pos, save: f.cur, four: plain && len(f.open4) < maxFour}
 	if !f.loops && !f.branched && len(f.points) == 1 {
 		f.merged = true
 		for i := range f.ctrl {
@@ -246,7 +255,11 @@ func (f *function) blockType() bool {
 func (f *function) label() {
 	pos := f.r.pos
 	d := below(&f.r, uint32(len(f.ctrl))+1, "label")
-	if n := grown(d, f.distances(nil)); n != d && f.r.err == nil {
+	to := d
+	if f.jump.isJump() && f.r.err == nil {
+		to = f.straight(d)
+	}
+	if n := grown(to, f.distances(nil)); n != d && f.r.err == nil {
 		f.edits = append(f.edits, edit{kind: editLabel, pos: pos, end: f.r.pos, arg: n})
 	}
 }
@@ -273,29 +286,34 @@ func grown(d uint32, distances []uint32) uint32 {
 // instruction reads the immediates of any other instruction.
 func (f *function) instruction(op byte, pos int) {
 	r := &f.r
+	if !f.jump.keeps(op) {
+		f.jump = jump{}
+	}
 	switch {
 	case op >= opNumericFirst && op <= opNumericLast, op == opNop, op == opDrop, op == opSelect,
 		op == opRefIsNull:
 	case op == opUnreachable:
 		f.branched = true
 	case op == opLocalGet || op == opLocalSet || op == opLocalTee:
-		below(r, f.locals, "local")
+		f.jump.local(op, below(r, f.locals, "local"))
 	case op >= opLoadFirst && op <= opStoreLast:
 		f.writes = f.writes || op >= opStoreFirst
 		f.memarg()
 	case op == opI32Const:
-		r.signed(32)
+		f.jump.constant(r.signed(32))
 	case op == opI64Const:
 		r.signed(64)
 	case op == opBr || op == opBrIf:
 		f.label()
+		f.jump = jump{}
 		f.branched = true
 	case op == opBrTable:
 		start := r.pos
 		for n := r.count(1); n >= 0 && r.err == nil; n-- {
-			below(r, uint32(len(f.ctrl))+1, "label")
+			f.jump.label(f, below(r, uint32(len(f.ctrl))+1, "label"))
 			f.labels++
 		}
+		f.jump.dispatched(f)
 		if len(f.open4) > 0 {
 			f.edits = append(f.edits, edit{kind: editLabels, pos: start, end: r.pos, arg: uint32(len(f.far))})
 			f.far = append(f.far, f.distances(make([]uint32, 0, len(f.open4))))

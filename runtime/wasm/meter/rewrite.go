@@ -139,6 +139,7 @@ func (m *module) rewriteCode(g *added, out *Output) ([]byte, error) {
 		if !f.leaf {
 			out.Checks += len(f.points)
 		}
+		out.Jumps += f.jumps
 		if f.unrestorable {
 			out.Restorable = false
 		}
