@@ -27,18 +27,19 @@ const maxLocals = 50_000
 type editKind byte
 
 const (
-	editCharge  editKind = iota // insert a charge of the point's cost
-	editFunc                    // replace a function index
-	editReturn                  // replace a return by a branch to the wrapping block
-	editBytes                   // insert a charge for the i32 on the stack, as bytes
-	editItems                   // as table elements
-	editPages                   // as pages
-	editSpill                   // before a call of the guest: the counter goes to its global
-	editReload                  // after it: and comes back
-	editLoop                    // replace a loop's header by that of a loop that can be left to ask for fuel
-	editLoopEnd                 // and its end
-	editLabel                   // replace a label of a branch
-	editLabels                  // replace the labels of a br_table
+	editCharge   editKind = iota // insert a charge of the point's cost
+	editFunc                     // replace a function index
+	editReturn                   // replace a return by a branch to the wrapping block
+	editBytes                    // insert a charge for the i32 on the stack, as bytes
+	editItems                    // as table elements
+	editPages                    // as pages
+	editSpill                    // before a call of the guest: the counter goes to its global
+	editReload                   // after it: and comes back
+	editLoop                     // replace a loop's header by that of a loop that can be left to ask for fuel
+	editLoopEnd                  // and its end
+	editIndirect                 // replace a call by table of a type, where a function stands in for the table
+	editLabel                    // replace a label of a branch
+	editLabels                   // replace the labels of a br_table
 )
 
 type edit struct {
@@ -331,11 +332,13 @@ func (f *function) instruction(op byte, pos int) {
 		}
 		f.branched = true
 	case op == opRefFunc:
+		f.m.refFunc = true
 		f.function()
 	case op == opCallIndirect:
 		f.edits = append(f.edits, edit{kind: editSpill, pos: pos, end: pos, arg: indirect, point: int32(f.cur), nest: f.nest})
-		f.m.typeIndex(r)
+		typ := f.m.typeIndex(r)
 		below(r, f.m.tables, "table")
+		f.edits = append(f.edits, edit{kind: editIndirect, pos: pos, end: r.pos, arg: typ})
 		f.calls, f.indirect, f.branched = true, true, true
 		f.edits = append(f.edits, edit{kind: editReload, pos: r.pos, end: r.pos, arg: indirect})
 	case op == opGlobalGet:
@@ -355,9 +358,11 @@ func (f *function) instruction(op byte, pos int) {
 		}
 	case op == opTableGet:
 		below(r, f.m.tables, "table")
+		f.m.tableOps = true
 	case op == opTableSet:
 		below(r, f.m.tables, "table")
 		f.writes, f.unrestorable = true, true
+		f.m.tableOps = true
 	case op == opMemorySize:
 		f.memoryZero()
 	case op == opMemoryGrow:
@@ -417,6 +422,9 @@ func (f *function) misc(pos int) {
 		price = costGrow
 	}
 	f.pay(price, pos)
+	if op >= miscTableInit {
+		f.m.tableOps = true
+	}
 	switch op {
 	case 0, 1, 2, 3, 4, 5, 6, miscTruncLast:
 	case miscMemoryInit:
