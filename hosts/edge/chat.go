@@ -97,7 +97,7 @@ type chatAnswer struct {
 	model    string
 	usage    openai.Usage
 	degraded string
-	choices  []gathered
+	choices  []*gathered
 }
 
 // wentOn marks an answer that one model began and another went on with.
@@ -116,9 +116,9 @@ type gathered struct {
 // choice returns the state of a choice, making room for it.
 func (a *chatAnswer) choice(i int) *gathered {
 	for len(a.choices) <= i {
-		a.choices = append(a.choices, gathered{})
+		a.choices = append(a.choices, &gathered{})
 	}
-	return &a.choices[i]
+	return a.choices[i]
 }
 
 func (a *chatAnswer) collect(e *pipeline.Event) {
@@ -143,7 +143,7 @@ func (a *chatAnswer) collect(e *pipeline.Event) {
 func (a *chatAnswer) response(logprobs bool) *openai.ChatResponse {
 	out := &openai.ChatResponse{ID: a.id, Object: "chat.completion", Created: a.created, Model: a.model, Usage: a.usage, Choices: []openai.Choice{}, Degraded: a.degraded}
 	for i := range a.choices {
-		c := &a.choices[i]
+		c := a.choices[i]
 		choice := openai.Choice{Index: i, FinishReason: c.finish, Message: openai.ResponseMessage{Role: "assistant", ToolCalls: c.calls}}
 		if text := c.text.String(); text != "" || len(c.calls) == 0 {
 			choice.Message.Content = &text

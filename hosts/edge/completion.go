@@ -55,7 +55,7 @@ type completionAnswer struct {
 	model   string
 	req     *openai.CompletionRequest
 	usage   openai.Usage
-	choices []completionChoice
+	choices []*completionChoice
 }
 
 type completionChoice struct {
@@ -67,14 +67,14 @@ type completionChoice struct {
 
 func (a *completionAnswer) choice(i int) *completionChoice {
 	for len(a.choices) <= i {
-		c := completionChoice{}
+		c := &completionChoice{}
 		if prompt := a.echo(len(a.choices)); prompt != "" {
 			c.text.WriteString(prompt)
 			c.offset = utf8.RuneCountInString(prompt)
 		}
 		a.choices = append(a.choices, c)
 	}
-	return &a.choices[i]
+	return a.choices[i]
 }
 
 // echo is the prompt of a choice, as the guards left it, where the client wants it back.
@@ -134,7 +134,7 @@ func (c *completionChoice) addLogprobs(to *openai.CompletionLogprobs, tokens []o
 func (a *completionAnswer) response() *openai.CompletionResponse {
 	out := &openai.CompletionResponse{ID: a.id, Object: "text_completion", Created: a.created, Model: a.model, Usage: &a.usage, Choices: []openai.CompletionChoice{}}
 	for i := range a.choices {
-		c := &a.choices[i]
+		c := a.choices[i]
 		out.Choices = append(out.Choices, openai.CompletionChoice{Index: i, Text: c.text.String(), Logprobs: c.logprobs, FinishReason: &c.finish})
 	}
 	return out

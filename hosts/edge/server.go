@@ -36,6 +36,7 @@ type Server struct {
 	Metrics *Metrics
 	MaxBody int64 // bytes of a request body
 	Version string
+	Origins []string // of web pages that may use the API, as https://host[:port]; "*": any
 	// AdminCredentials asks for the credential of an administrator or operator on the administration address; without it
 	// whoever reaches the address is the operator.
 	AdminCredentials bool
@@ -56,7 +57,7 @@ func (s *Server) API() http.Handler {
 	open := http.NewServeMux() // health is everyone's business
 	route(open, "GET", "/livez", s.livez)
 	route(open, "GET", "/readyz", s.readyz)
-	open.Handle("/", s.authenticated(s.transformed(mux)))
+	open.Handle("/", s.pages(s.authenticated(s.transformed(mux))))
 	return s.recovered(open)
 }
 
@@ -180,6 +181,10 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request, v any) ([]byte, er
 }
 
 func readBody(w http.ResponseWriter, r *http.Request, v any, most int64) ([]byte, error) {
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, &openai.Error{Status: http.StatusUnsupportedMediaType, Type: openai.TypeInvalidRequest, Code: "unsupported_encoding",
+			Message: "the request body is encoded as " + e + "; send it as it is"}
+	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer has deadlines; then the server's hold
 	b, err := openai.Decode(http.MaxBytesReader(w, r.Body, most), v)

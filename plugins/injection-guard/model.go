@@ -163,7 +163,7 @@ func eachSegment(b []byte, f func(start, end int, features []uint16)) {
 	}
 	for i := 0; i < len(b); {
 		c := b[i]
-		if kind[c] != wordByte {
+		if !wordAt(b, i) {
 			i++
 			switch c {
 			case '\n':
@@ -187,7 +187,7 @@ func eachSegment(b []byte, f func(start, end int, features []uint16)) {
 				continue
 			}
 		} else {
-			for j < len(b) && (kind[b[j]] == wordByte || b[j] == '\'' && j+1 < len(b) && kind[b[j+1]] == wordByte) {
+			for j < len(b) && (j == i || kind[b[j]] == wordByte || goesOn(b, j)) {
 				if k := leet[b[j]]; k != 0 {
 					h = (h ^ uint32(k)) * 16777619
 				}

@@ -18,6 +18,7 @@ import (
 type Config struct {
 	Listen         string                  `yaml:"listen"`
 	Admin          string                  `yaml:"admin"`
+	Origins        []string                `yaml:"origins"` // of web pages that may use the API
 	Data           string                  `yaml:"data"`
 	TLS            TLS                     `yaml:"tls"`
 	Auth           Auth                    `yaml:"auth"`

@@ -112,6 +112,11 @@ func (c *Config) validate(src []byte) error {
 	}
 	address("listen", c.Listen)
 	address("admin", c.Admin)
+	for i, o := range c.Origins {
+		if u, err := url.Parse(o); o != "*" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Scheme+"://"+u.Host != o) {
+			add(fmt.Sprintf("origins[%d]", i), "%q is not an origin; write https://host[:port] without a path, or *", o)
+		}
+	}
 	oneOf := func(path, value string, allowed ...string) {
 		if !slices.Contains(allowed, value) {
 			add(path, "%q is not one of %s", value, strings.Join(allowed, ", "))
