@@ -38,7 +38,7 @@ func (m *module) settle(fs []*function) (writes []bool) {
 	for _, f := range fs {
 		f.below = 0
 		if f.indirect {
-			f.below = shallowBytes
+			f.below = shallowBytes + standInBytes
 		}
 		f.eachCallee(func(callee uint32) {
 			if g := fs[callee-m.impFuncs]; g.shallow {

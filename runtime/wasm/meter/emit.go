@@ -141,6 +141,11 @@ func (f *function) apply(w []byte, e edit, c *counter) []byte {
 		} else {
 			w = append(w, opReturn)
 		}
+	case editIndirect:
+		if c.g.standIns == nil {
+			return append(w, body[e.pos:e.end]...)
+		}
+		return c.g.standIns.call(w, e.arg)
 	case editSpill:
 		if f.local && !c.g.leaf(e.arg) {
 			w = c.spill(w)
@@ -279,6 +284,7 @@ type added struct {
 	tickType          uint32
 	blockTypes        map[string]uint32 // results to type index
 	order             []string
+	standIns          *standIns // nil: the table stays
 	leaf              func(callee uint32) bool
 }
 

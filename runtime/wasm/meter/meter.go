@@ -24,7 +24,7 @@ import (
 )
 
 // Version changes when the output for some module changes; caches of compiled code are bound to it.
-const Version = 5
+const Version = 7
 
 // Names that a guest may not use: the import that the rewriting adds, and the prefix of its exports.
 const (
@@ -62,6 +62,10 @@ type Output struct {
 	Data []Segment
 	// Checks counts the places where fuel is charged; SegmentsIn and SegmentsOut the data segments before and after.
 	Checks, SegmentsIn, SegmentsOut int
+	// Jumps counts those that go straight to where they went through a loop's header.
+	Jumps int
+	// StandIns counts the functions that stand in for the table.
+	StandIns int
 }
 
 // Segment is a piece of the initial memory.
