@@ -29,7 +29,7 @@ func (r *Runtime) record(t *pipeline.Trace, observe func(*pipeline.Trace)) {
 	doc, err := json.Marshal(t)
 	if err == nil {
 		// The request is over; its trace is kept even if its client is gone.
-		err = r.store.Traces().Put(context.Background(), t.Tenant, t.ID, doc)
+		err = r.store.Traces().Put(context.Background(), t.Tenant, t.ID, doc, r.use(t))
 	}
 	if err != nil {
 		r.log.Error("trace not kept", "request", t.ID, "error", err)

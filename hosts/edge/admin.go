@@ -28,6 +28,7 @@ func (s *Server) Admin() http.Handler {
 	operator("POST", "/admin/v1/check", s.check)
 	route(mux, "GET", "/admin/v1/requests", s.needs(identity.RoleAdmin, s.traces))
 	route(mux, "GET", "/admin/v1/requests/{id}", s.needs(identity.RoleAdmin, s.trace))
+	route(mux, "GET", "/admin/v1/usage", s.needs(identity.RoleAdmin, s.usage))
 	route(mux, "DELETE", "/admin/v1/cache", s.needs(identity.RoleAdmin, s.purge))
 	operator("GET", "/admin/v1/limits", s.limits)
 	methods(mux, "/admin/v1/keys", map[string]http.HandlerFunc{

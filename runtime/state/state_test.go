@@ -33,7 +33,7 @@ func TestStore_KeepsEverythingAcrossARestart(t *testing.T) {
 	}
 	if err := errors.Join(
 		s.Cache().Put(ctx, "t", [32]byte{1}, []byte("answer"), time.Hour),
-		s.Traces().Put(ctx, "t", "req_1", []byte(`{"id":"req_1"}`)),
+		s.Traces().Put(ctx, "t", "req_1", []byte(`{"id":"req_1"}`), nil),
 		s.KV().Set(ctx, "p", "t", "k", []byte("v"), 0),
 		s.Meta().Put(ctx, "m", []byte("meta")),
 		s.Close(),
@@ -80,7 +80,7 @@ func TestTraces_NewestFirstAndRetention(t *testing.T) {
 		if i == 5 {
 			now = now.Add(50 * time.Minute)
 		}
-		if err := s.Traces().Put(ctx, "t", fmt.Sprint(i), fmt.Append(nil, i)); err != nil {
+		if err := s.Traces().Put(ctx, "t", fmt.Sprint(i), fmt.Append(nil, i), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -106,7 +106,7 @@ func TestTraces_NewestFirstAndRetention(t *testing.T) {
 func TestCheck_FindsTracesThatAnOlderStateLost(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
-	_ = s.Traces().Put(ctx, "t", "1", []byte("one"))
+	_ = s.Traces().Put(ctx, "t", "1", []byte("one"), nil)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestCheck_FindsTracesThatAnOlderStateLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, dir, Options{})
-	_ = s.Traces().Put(ctx, "t", "2", []byte("two"))
+	_ = s.Traces().Put(ctx, "t", "2", []byte("two"), nil)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestCheck_FindsTracesThatAnOlderStateLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, dir, Options{})
-	_ = s.Traces().Put(ctx, "t", "3", []byte("three"))
+	_ = s.Traces().Put(ctx, "t", "3", []byte("three"), nil)
 	if r, err := s.Check(ctx); err != nil || r.OK() || r.Missing != 1 {
 		t.Errorf("a lost trace was not found: %+v %v", r, err)
 	}
