@@ -63,7 +63,7 @@ func (ws *Workspace) prepare(p *Pool, form partner, products []Product, x []floa
 	}
 	together, blocks := false, 0
 	for i := range products {
-		if w := products[i].W; w.InPanels() && w.Type.partner() == form {
+		if w := products[i].W; active.tiles != nil && w.InPanels() && w.Type.partner() == form {
 			together, blocks = true, cols/w.Type.BlockSize()
 		}
 	}

@@ -267,16 +267,18 @@ var slices = sync.Pool{New: func() any { return new(slice) }}
 // multiplyPanels multiplies panels from to to-1 with n rows of activations.
 func (ws *Workspace) multiplyPanels(pr *Product, from, to, n int) {
 	w := pr.W
-	if n == 1 {
+	if n == 1 || active.tiles == nil { // a panel stays in the cache for all rows of activations
 		for i := from; i < to; i++ {
 			r := i * panelRows
-			if r+panelRows <= w.Rows {
-				active.panel(w.Type, w.panel(i), &ws.rows[0], pr.Dst[r:r+panelRows])
-				continue
+			for k := range n {
+				if dst := pr.Dst[k*w.Rows : (k+1)*w.Rows]; r+panelRows <= w.Rows {
+					active.panel(w.Type, w.panel(i), &ws.rows[k], dst[r:r+panelRows])
+				} else {
+					var out [panelRows]float32
+					active.panel(w.Type, w.panel(i), &ws.rows[k], out[:])
+					copy(dst[r:], out[:])
+				}
 			}
-			var out [panelRows]float32
-			active.panel(w.Type, w.panel(i), &ws.rows[0], out[:])
-			copy(pr.Dst[r:w.Rows], out[:])
 		}
 		return
 	}

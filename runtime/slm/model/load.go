@@ -27,8 +27,8 @@ type Model struct {
 	looked atomic.Uint64 // rows of the embedding looked up
 }
 
-// lookedRows is after how many rows the embedding's pages are dropped: the system maps some around each.
-const lookedRows = 256
+// lookedRows is after how many rows the embedding's pages are dropped: the system may map as much as 2 MB around each.
+const lookedRows = 8
 
 // BytesPerToken is how many bytes of weights the decoding of one token reads.
 func (m *Model) BytesPerToken() int64 {
