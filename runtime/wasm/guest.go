@@ -56,6 +56,7 @@ type guest struct {
 	yieldAt   int64
 	hostCalls int
 	kvBytes   int
+	tokens    int
 	random    *rand.ChaCha8 // nil: the system's
 	logs      []LogLine
 	logBytes  int
@@ -102,7 +103,7 @@ func (g *guest) begin(caller context.Context, tenant string, limits *Limits, now
 	}
 	g.given = min(g.slice, int64(g.fuel))
 	g.sliceAt, g.yieldAt, g.whole = now, now, false
-	g.hostCalls, g.kvBytes = limits.HostCalls, limits.KVBytes
+	g.hostCalls, g.kvBytes, g.tokens = limits.HostCalls, limits.KVBytes, limits.Tokens
 	g.logBytes = 0
 }
 
