@@ -179,6 +179,9 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 		limits.Fuel = p.cfg.Fuel
 	}
 	o.Limits, o.Config = limits, settings
+	for _, l := range m.Linked {
+		o.Linked = append(o.Linked, wasm.LinkedModule(l))
+	}
 	if builtin := p.cfg.Builtin; builtin != "" {
 		o.Reread = func() ([]byte, error) {
 			module, _, err := plugins.Builtin(builtin)

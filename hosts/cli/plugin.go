@@ -86,6 +86,9 @@ func newPluginCallCommand() *cobra.Command {
 			o.Limits = wasm.Limits{Timeout: timeout, Fuel: fuel}
 			if m != nil {
 				o.Limits.MemoryBytes = uint64(m.Limits.Memory)
+				for _, l := range m.Linked {
+					o.Linked = append(o.Linked, wasm.LinkedModule(l))
+				}
 				if t := m.Limits.Timeout.D(); t > 0 && !c.Flags().Changed("timeout") {
 					o.Limits.Timeout = t
 				}

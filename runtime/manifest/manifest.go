@@ -26,6 +26,13 @@ type Manifest struct {
 	Capabilities []string          `yaml:"capabilities"` // of package capability: kv, slm, search, clock, http=RULE, credentials; NAME? when the plugin can do without
 	Limits       Limits            `yaml:"limits"`
 	Config       map[string]string `yaml:"config"` // defaults; the site's configuration goes over them
+	Linked       []Linked          `yaml:"-"`      // of an Extism manifest: what the module may import from
+}
+
+// Linked is a module that the plugin's own may import functions from, by its name.
+type Linked struct {
+	Name   string
+	Module []byte
 }
 
 // Limits are what one call needs at most. Zero takes the sandbox's default.

@@ -27,6 +27,7 @@ type instance struct {
 	code    *code
 	mod     api.Module
 	mem     *linearMemory
+	linked  []*linkedInstance // in the order of the plugin's
 	kernel  extism.Kernel
 	guest   guest
 	fuel    api.MutableGlobal
@@ -89,13 +90,11 @@ func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 
 	ctx := experimental.WithMemoryAllocator(&inst.guest, experimental.MemoryAllocatorFunc(
 		func(_, _ uint64) experimental.LinearMemory { return mem }))
-	if c.user != nil {
-		ctx = experimental.WithImportResolver(ctx, func(name string) api.Module {
-			if name == extism.UserModule {
-				return c.user
-			}
-			return nil
-		})
+	if c.user != nil || len(c.linked) > 0 {
+		ctx = experimental.WithImportResolver(ctx, c.resolve)
+	}
+	if err := inst.link(c); err != nil {
+		return nil, err
 	}
 	mod, err := p.host.rt.InstantiateModule(ctx, c.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
@@ -308,7 +307,7 @@ func (inst *instance) run(ctx context.Context, c *Call, index int, timeout time.
 	if g.logBytes > 0 {
 		res.Logs = g.logs
 	}
-	res.MemoryPeak = inst.mem.size + inst.kernel.Peak()
+	res.MemoryPeak = inst.mem.size + inst.mem.others() + inst.kernel.Peak()
 	return err
 }
 
@@ -323,7 +322,7 @@ func (inst *instance) guestError(export string) error {
 	if msg != nil {
 		text = string(msg[:min(len(msg), maxMessage)])
 	}
-	if inst.mem.denied {
+	if inst.mem.refused() {
 		return inst.plugin.failf(CodeMemoryLimit, export, "%s (after it was refused memory: at most %d bytes)", text, inst.plugin.limits.MemoryBytes)
 	}
 	return inst.plugin.failf(CodeGuestError, export, "%s", text)
@@ -346,7 +345,7 @@ func (inst *instance) explain(export string, err error) error {
 	case errors.As(err, &typed):
 		e := *typed
 		e.Plugin, e.Export = p.name, export
-		if e.Code == CodeTrap && inst.mem.denied { // mostly the null handle of a refused block
+		if e.Code == CodeTrap && inst.mem.refused() { // mostly the null handle of a refused block
 			e.Code = CodeMemoryLimit
 			e.Message += fmt.Sprintf(" (after it was refused memory: at most %d bytes)", p.limits.MemoryBytes)
 		}
@@ -369,7 +368,7 @@ func (inst *instance) explain(export string, err error) error {
 		text = text[:maxMessage]
 	}
 	code := CodeTrap
-	if inst.mem.denied {
+	if inst.mem.refused() {
 		code = CodeMemoryLimit
 		text += fmt.Sprintf(" (after it was refused memory: at most %d bytes)", p.limits.MemoryBytes)
 	}
@@ -381,6 +380,12 @@ func (inst *instance) explain(export string, err error) error {
 func (inst *instance) close() {
 	if inst.mod != nil {
 		_ = inst.mod.Close(context.Background())
+	}
+	for _, l := range inst.linked {
+		if l.mod != nil {
+			_ = l.mod.Close(context.Background())
+		}
+		l.mem.Free()
 	}
 	inst.mem.Free()
 }

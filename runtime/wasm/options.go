@@ -95,6 +95,7 @@ type PluginOptions struct {
 	Limits    Limits            // zero fields take their defaults
 	Config    map[string]string // what the guest reads by config_get; copied
 	Functions []HostFunction    // importable from "extism:host/user"
+	Linked    []LinkedModule    // importable by their names; for filters there are none
 	// HTTP serves the ABI's own http_request; nil refuses it. It gets the rules of [HostFunction.Func].
 	HTTP func(ctx context.Context, call *HostCall, req *HTTPRequest) (*HTTPResponse, error)
 	// PreciseClock lets the guest read the clocks to the nanosecond; else they tick every [CoarseClock], which is too

@@ -26,6 +26,7 @@ type Plugin struct {
 	limits    Limits
 	config    map[string]string
 	functions []HostFunction
+	linked    []*linkedModule
 	exports   []string
 	imports   []Import
 	entries   []function // exports, in the module's order
@@ -49,6 +50,7 @@ type code struct {
 	metered  *meter.Output // without the module
 	user     api.Module    // "extism:host/user"; nil without functions
 	userCode wazero.CompiledModule
+	linked   []*linkedCode
 	snapshot atomic.Pointer[snapshot] // from the first instance, which is made under codeMu
 }
 
@@ -263,6 +265,10 @@ func (p *Plugin) loadCode(ctx context.Context) (*code, error) {
 			return nil, p.fail(CodeInternal, "", fmt.Errorf("host functions: %w", err))
 		}
 	}
+	if err := p.compileLinked(ctx, c); err != nil {
+		c.close(ctx)
+		return nil, err
+	}
 	p.code = c
 	return c, nil
 }
@@ -284,10 +290,15 @@ func (p *Plugin) dropCodeLocked() {
 	if s := c.snapshot.Load(); s != nil && s.memory != nil {
 		s.memory.close()
 	}
+	c.close(ctx)
+}
+
+func (c *code) close(ctx context.Context) {
 	if c.user != nil {
 		_ = c.user.Close(ctx)
 		_ = c.userCode.Close(ctx)
 	}
+	c.closeLinked(ctx)
 	_ = c.compiled.Close(ctx)
 }
 
