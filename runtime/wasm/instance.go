@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -36,10 +37,11 @@ type instance struct {
 	exports []export // of the plugin's entries; empty: not called yet
 	stack   [2]uint64
 
-	left      int64 // what the counter stands at; 0: unknown
-	dirtied   bool  // the guest, or the host for it, may have written what outlives the call
-	failed    bool  // stopped by an error; must not run again
-	idleSince int64 // nanotime of the first sweep that found it idle; 0: not yet
+	left      int64  // what the counter stands at; 0: unknown
+	dirtied   bool   // the guest, or the host for it, may have written what outlives the call
+	calls     uint64 // that the pool has not counted yet
+	failed    bool   // stopped by an error; must not run again
+	idleSince int64  // nanotime of the first sweep that found it idle; 0: not yet
 
 	restoreCost int // bytes that the last restore copied
 }
@@ -232,14 +234,30 @@ func (inst *instance) shrink(size uint64) bool {
 	if size == 0 {
 		return false
 	}
-	buffer := reflect.ValueOf(inst.mod.Memory()).Elem().FieldByName("Buffer")
-	if !buffer.IsValid() || !buffer.CanSet() || buffer.Type() != reflect.TypeFor[[]byte]() {
+	m := reflect.ValueOf(inst.mod.Memory()).Elem()
+	i := memoryField(m.Type())
+	if i < 0 {
 		return false
 	}
-	buffer.SetBytes(inst.mem.region[: size-1<<16 : len(inst.mem.region)])
+	m.Field(i).SetBytes(inst.mem.region[: size-1<<16 : len(inst.mem.region)])
 	_, ok := inst.mod.Memory().Grow(1)
 	return ok && inst.mem.size == size && uint64(inst.mod.Memory().Size()) == size
 }
+
+// memoryField is the index of the exported field with a memory's bytes, or -1.
+func memoryField(t reflect.Type) int {
+	if i, ok := memoryFields.Load(t); ok {
+		return i.(int)
+	}
+	i := -1
+	if f, ok := t.FieldByName("Buffer"); ok && len(f.Index) == 1 && f.IsExported() && f.Type == reflect.TypeFor[[]byte]() {
+		i = f.Index[0]
+	}
+	memoryFields.Store(t, i)
+	return i
+}
+
+var memoryFields sync.Map // of reflect.Type to int
 
 // call runs one export under the limits. The instance must be in the snapshot's state.
 func (inst *instance) call(ctx context.Context, c *Call, export int, timeout time.Duration, res *Result) error {
@@ -307,7 +325,10 @@ func (inst *instance) run(ctx context.Context, c *Call, index int, timeout time.
 	if g.logBytes > 0 {
 		res.Logs = g.logs
 	}
-	res.MemoryPeak = inst.mem.size + inst.mem.others() + inst.kernel.Peak()
+	res.MemoryPeak = inst.mem.size + inst.kernel.Peak()
+	if len(inst.linked) > 0 {
+		res.MemoryPeak += inst.mem.others()
+	}
 	return err
 }
 
