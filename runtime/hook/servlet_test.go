@@ -14,9 +14,9 @@ func TestServlet_RealShapes(t *testing.T) {
 		t.Errorf("%+v, %v", list, err)
 	}
 	for doc, want := range map[string]ToolResult{
-		`{"content":[{"annotations":null,"data":null,"mimeType":"text/plain","text":"Hello","type":"text"}],"isError":null}`: {Content: []ToolContent{{Type: "text", Text: "Hello", MimeType: "text/plain"}}},
+		`{"content":[{"annotations":null,"data":null,"mimeType":"text/plain","text":"Hello","type":"text"}],"isError":null}`:                                        {Content: []ToolContent{{Type: "text", Text: "Hello", MimeType: "text/plain"}}},
 		`{"_meta":{"a":[1]},"content":[{"type":"text","text":"no","annotations":{"audience":["user"],"priority":0.5}}],"isError":true,"structuredContent":{"a":1}}`: {Content: []ToolContent{{Type: "text", Text: "no"}}, IsError: true},
-		`{"content":[{"type":"image","data":"AAAA","mimeType":"image/png"},{"type":"resource","resource":{"uri":"file:///a","text":"x"}}],"isError":false}`:        {Content: []ToolContent{{Type: "image", Data: "AAAA", MimeType: "image/png"}, {Type: "resource"}}},
+		`{"content":[{"type":"image","data":"AAAA","mimeType":"image/png"},{"type":"resource","resource":{"uri":"file:///a","text":"x"}}],"isError":false}`:         {Content: []ToolContent{{Type: "image", Data: "AAAA", MimeType: "image/png"}, {Type: "resource"}}},
 		`{"content":[]}`: {},
 	} {
 		var got ToolResult
