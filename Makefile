@@ -57,7 +57,7 @@ generate: ## write the generated assembly again (fetches the generator's own mod
 	$(GO) generate ./runtime/slm/kernel
 
 .PHONY: clients
-clients: build ## run the official OpenAI clients against the appliance (npm, and Python where it is)
+clients: build ## run the clients of OpenAI, Anthropic, Ollama and the AI SDK against the appliance (npm, and Python where it is)
 	bench/clients/run.sh
 
 .PHONY: bench

@@ -54,7 +54,7 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 			}
 			fmt.Fprintf(version, "%s %s %s %t %v\n", h, p.name, p.Digest(), s.Open(), p.cfg.Config)
 			fmt.Fprintln(version, s.Mode, cfg.Refill)
-			out = append(out, pipeline.Stage{Plugin: p, Open: s.Open(), Timeout: s.Timeout.D(), Shadow: s.Shadow()})
+			out = append(out, pipeline.Stage{Plugin: p, Open: s.Open(), Timeout: s.Timeout.D(), Shadow: s.Shadow(), Pure: len(p.Manifest().Capabilities) == 0})
 		}
 		return out, nil
 	}

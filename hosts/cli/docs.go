@@ -46,6 +46,7 @@ type shelf interface {
 	List(ctx context.Context) ([]search.Document, error)
 	Remove(ctx context.Context, doc string) (*search.Document, error)
 	Search(ctx context.Context, req *edge.SearchRequest) ([]search.Hit, error)
+	Erase(ctx context.Context, req runtime.EraseRequest) (*runtime.EraseReport, error)
 	Close() error
 }
 
@@ -144,6 +145,11 @@ func (s *remoteShelf) Search(ctx context.Context, req *edge.SearchRequest) ([]se
 	return out.Hits, err
 }
 
+func (s *remoteShelf) Erase(ctx context.Context, req runtime.EraseRequest) (*runtime.EraseReport, error) {
+	out := &runtime.EraseReport{}
+	return out, askAdmin(ctx, s.admin, "POST", "/admin/v1/erase", req, out)
+}
+
 func (s *remoteShelf) Close() error { return nil }
 
 // localShelf is the state directory, opened by this process.
@@ -176,6 +182,10 @@ func (s *localShelf) Search(ctx context.Context, req *edge.SearchRequest) ([]sea
 		return nil, err
 	}
 	return r.Hits, nil
+}
+
+func (s *localShelf) Erase(ctx context.Context, req runtime.EraseRequest) (*runtime.EraseReport, error) {
+	return s.rt.Erase(ctx, req)
 }
 
 func (s *localShelf) Close() error {

@@ -23,29 +23,9 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := &completionAnswer{id: "cmpl-" + strings.TrimPrefix(id, "req_"), created: time.Now().Unix(), model: req.Model, req: &req}
-	if req.Stream {
-		out := newStream(w)
-		err = s.Runtime.Complete(r.Context(), id, s.identity(r), &req, func(e pipeline.Event) error {
-			if e.Start != nil {
-				start(w, e.Start)
-			}
-			return a.chunks(&e, out.send)
-		})
-		finishStream(out, err)
-		return
-	}
-	err = s.Runtime.Complete(r.Context(), id, s.identity(r), &req, func(e pipeline.Event) error {
-		if e.Start != nil {
-			start(w, e.Start)
-		}
-		a.collect(&e)
-		return nil
+	s.converse(w, req.Stream, a, func(emit func(pipeline.Event) error) error {
+		return s.Runtime.Complete(r.Context(), id, s.identity(r), &req, emit)
 	})
-	if err != nil {
-		writeError(w, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, a.response())
 }
 
 // completionAnswer gathers the events of one request.
@@ -131,7 +111,7 @@ func (c *completionChoice) addLogprobs(to *openai.CompletionLogprobs, tokens []o
 	}
 }
 
-func (a *completionAnswer) response() *openai.CompletionResponse {
+func (a *completionAnswer) whole() any {
 	out := &openai.CompletionResponse{ID: a.id, Object: "text_completion", Created: a.created, Model: a.model, Usage: &a.usage, Choices: []openai.CompletionChoice{}}
 	for i := range a.choices {
 		c := a.choices[i]
@@ -140,8 +120,8 @@ func (a *completionAnswer) response() *openai.CompletionResponse {
 	return out
 }
 
-// chunks sends an event as clients expect it: text, then the reason of the end.
-func (a *completionAnswer) chunks(e *pipeline.Event, send func(any) error) error {
+// pieces sends an event as clients expect it: text, then the reason of the end.
+func (a *completionAnswer) pieces(e *pipeline.Event, send func(any) error) error {
 	chunk := func(choices []openai.CompletionChoice, usage *openai.Usage) error {
 		return send(&openai.CompletionResponse{ID: a.id, Object: "text_completion", Created: a.created, Model: a.model, Choices: choices, Usage: usage})
 	}

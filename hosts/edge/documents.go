@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime"
 	"github.com/ledge-run/ledge/runtime/identity"
 	"github.com/ledge-run/ledge/runtime/ingest"
 	"github.com/ledge-run/ledge/runtime/openai"
@@ -21,6 +22,7 @@ func (s *Server) documentRoutes(mux *http.ServeMux) {
 	writer := func(h http.HandlerFunc) http.HandlerFunc { return s.needs(identity.RoleDocsWrite, h) }
 	methods(mux, base, map[string]http.HandlerFunc{"GET": writer(s.listDocuments), "POST": writer(s.addDocuments)})
 	route(mux, "POST", base+"/search", s.needs(identity.RoleAdmin, s.searchDocuments))
+	route(mux, "POST", "/admin/v1/erase", s.needs(identity.RoleAdmin, s.erase))
 	route(mux, "GET", base+"/jobs", writer(s.listJobs))
 	route(mux, "GET", base+"/jobs/{job}", writer(s.job))
 	methods(mux, base+"/{id...}", map[string]http.HandlerFunc{"GET": writer(s.document), "DELETE": writer(s.removeDocument), "PATCH": writer(s.changeDocument)})
@@ -200,6 +202,28 @@ func (s *Server) searchDocuments(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"hits": emptyNotNull(result.Hits), "readable": result.Allowed, "version": result.Version})
+}
+
+// erase removes documents, all that was made of them, and their bytes.
+func (s *Server) erase(w http.ResponseWriter, r *http.Request) {
+	var req runtime.EraseRequest
+	if _, err := s.body(w, r, &req); err != nil {
+		writeError(w, err)
+		return
+	}
+	if req.Tenant == "" {
+		req.Tenant = s.tenant(r)
+	}
+	if (req.Subject == "") == (req.Document == "") {
+		writeError(w, openai.Invalid("subject", "invalid_value", "name either a subject or a document"))
+		return
+	}
+	report, err := s.Runtime.Erase(r.Context(), req)
+	if err != nil {
+		writeError(w, documentError(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, report)
 }
 
 // documentError is an error of the library as a client may see it.

@@ -51,13 +51,15 @@ func (s *Server) API() http.Handler {
 	route(mux, "POST", "/v1/completions", s.needs(identity.RoleChat, s.once(s.complete)))
 	route(mux, "POST", "/v1/embeddings", s.needs(identity.RoleEmbed, s.embed))
 	route(mux, "POST", "/v1/rerank", s.needs(identity.RoleEmbed, s.rerank))
+	route(mux, "POST", "/v1/messages", s.needs(identity.RoleChat, s.once(s.messages)))
+	s.ollamaRoutes(mux)
 	route(mux, "GET", "/v1/models", s.models)
 	route(mux, "GET", "/v1/models/{id...}", s.model)
 	mux.HandleFunc("/", notFound)
 	open := http.NewServeMux() // health is everyone's business
 	route(open, "GET", "/livez", s.livez)
 	route(open, "GET", "/readyz", s.readyz)
-	open.Handle("/", s.pages(s.authenticated(s.transformed(mux))))
+	open.Handle("/", spoken(s.pages(s.authenticated(s.transformed(mux)))))
 	return s.recovered(open)
 }
 

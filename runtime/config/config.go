@@ -114,6 +114,7 @@ type Documents struct {
 	Chunk          Chunk    `yaml:"chunk"`
 	Classification string   `yaml:"classification"` // of documents that name none
 	Watch          []Folder `yaml:"watch"`
+	Erasures       string   `yaml:"erasures"` // file of the erasures' log; empty: the data directory's name with .erasures
 }
 
 // Chunk says how texts are cut, where a file does not say.

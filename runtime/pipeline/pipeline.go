@@ -112,6 +112,7 @@ type Stage struct {
 	Open    bool          // go on without the plugin when it fails
 	Timeout time.Duration // 0: the plugin's own
 	Shadow  bool          // a guard's verdicts are entered in the trace and not carried out
+	Pure    bool          // the plugin has no capabilities: what it says depends on its input alone
 }
 
 // Route is a pipeline that clients choose by name. It is read-only while requests run.
@@ -236,6 +237,7 @@ type exchange struct {
 	usage    openai.Usage
 	sources  []Source // passages that the answer is made from
 	rung     int      // of the route's ladder
+	ahead    ahead
 }
 
 // accessKey is where a request's context holds what its caller may read.
@@ -267,6 +269,7 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 		p.Trace(x.trace)
 	}()
 
+	x.ahead.begin(x)
 	if err := x.guardInput(); err != nil {
 		return err
 	}
@@ -352,6 +355,9 @@ func (x *exchange) budget() int {
 
 // call runs one hook of a stage's plugin and enters nothing in the trace.
 func (x *exchange) call(s *Stage, export string, input []byte) (wasm.Result, error) {
+	if res, err, begun := x.ahead.take(x.ctx, s, export, input); begun {
+		return res, err
+	}
 	return s.Plugin.Call(x.ctx, wasm.Call{Export: export, Input: input, Tenant: x.req.Tenant, Timeout: s.Timeout})
 }
 

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -44,6 +45,21 @@ type TraceText struct {
 	Messages []openai.Message    `json:"messages,omitempty"`
 	Prompts  []openai.PromptItem `json:"prompts,omitempty"`
 	Answers  []string            `json:"answers,omitempty"`
+}
+
+// Any says whether f holds for one of the texts.
+func (t *TraceText) Any(f func(text string) bool) bool {
+	for i := range t.Messages {
+		if f(string(t.Messages[i].Content)) {
+			return true
+		}
+	}
+	for _, p := range t.Prompts {
+		if f(p.Text) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(t.Answers, f)
 }
 
 // Entry is what one stage decided.

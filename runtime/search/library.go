@@ -421,6 +421,14 @@ func (l *Library) Delete(tenantName, idOrName string) (*Document, error) {
 	return doc, l.dropVersion(tenantName, doc.ID, doc.Version)
 }
 
+// Unload takes a tenant's index out of memory; the next search reads it again.
+func (l *Library) Unload(tenantName string) {
+	t := l.tenant(tenantName)
+	t.mu.Lock()
+	t.index = nil
+	t.mu.Unlock()
+}
+
 // Text returns the bytes [start, end) of a document's text; end below 0 means all.
 func (l *Library) Text(tenant string, doc *Document, start, end int) (string, error) {
 	if end < 0 || end > doc.TextBytes {

@@ -138,6 +138,45 @@ func (kv *KV) Delete(_ context.Context, plugin, tenant, name string) error {
 	return nil
 }
 
+// Forget drops the tenant's pairs, of any plugin, whose name or value matches, and returns their number.
+func (kv *KV) Forget(_ context.Context, tenant string, match func(name string, value []byte) bool) (int, error) {
+	kv.mu.Lock()
+	defer kv.mu.Unlock()
+	all, err := kv.s.keys(makeKey(tenant, kindKV, nil))
+	if err != nil {
+		return 0, err
+	}
+	var drop [][]byte
+	touched := map[string]bool{}
+	for _, key := range all {
+		k, ok := parseKey(key)
+		if !ok {
+			continue
+		}
+		err := kv.s.db.View(func(txn *badger.Txn) error {
+			payload, found, err := fetch(txn, key)
+			if err == nil && found && match(string(k.rest), payload) || errors.Is(err, ErrDamaged) {
+				drop = append(drop, key)
+				touched[k.owner()] = true
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	if err := kv.s.deleteAll(drop); err != nil {
+		return 0, err
+	}
+	for owner := range touched {
+		if err := kv.recount([]byte(owner)); err != nil {
+			return len(drop), err
+		}
+	}
+	return len(drop), nil
+}
+
 // Usage is what a plugin keeps for a tenant, in bytes.
 func (kv *KV) Usage(plugin, tenant string) int64 {
 	kv.mu.Lock()

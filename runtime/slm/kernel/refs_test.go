@@ -96,7 +96,7 @@ func TestReference_FormatsEqualGgml(t *testing.T) {
 		ty := Type(0)
 		for candidate, f := range formats {
 			if strings.EqualFold(f.name, name) {
-				ty = candidate
+				ty = Type(candidate)
 			}
 		}
 		block, _ := strconv.Atoi(field[1])
