@@ -168,7 +168,7 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 	maps.Copy(settings, p.cfg.Config)
 	limits := wasm.Limits{Timeout: m.Limits.Timeout.D(), Fuel: m.Limits.Fuel, MemoryBytes: uint64(m.Limits.Memory),
 		OutputBytes: int(m.Limits.Output), StackBytes: int(m.Limits.Stack), LogBytes: int(m.Limits.Log),
-		HostCalls: m.Limits.HostCalls, KVBytes: int(m.Limits.KV), Instances: m.Limits.Instances}
+		HostCalls: m.Limits.HostCalls, KVBytes: int(m.Limits.KV), Tokens: m.Limits.Tokens, Instances: m.Limits.Instances}
 	if p.cfg.Timeout > 0 {
 		limits.Timeout = p.cfg.Timeout.D()
 	}
@@ -179,6 +179,9 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 		limits.Fuel = p.cfg.Fuel
 	}
 	o.Limits, o.Config = limits, settings
+	for _, l := range m.Linked {
+		o.Linked = append(o.Linked, wasm.LinkedModule(l))
+	}
 	if builtin := p.cfg.Builtin; builtin != "" {
 		o.Reread = func() ([]byte, error) {
 			module, _, err := plugins.Builtin(builtin)

@@ -39,10 +39,14 @@ func (r *Runtime) grant(p *Plugin, m *manifest.Manifest, o *wasm.PluginOptions, 
 		return denied(name, "sandbox.ceiling")
 	}
 	has := func(name string) bool { return asks.Has(name) && grants.Has(name) && ceiling.Has(name) }
-	if kv := capability.KV(kvStore{r.store.KV()}); has("kv") {
-		o.Functions = append(o.Functions, kv...)
-	} else if asks.Has("kv") {
-		o.Functions = append(o.Functions, capability.Denied("kv", kv)...)
+	for name, functions := range map[string][]wasm.HostFunction{
+		"kv": capability.KV(kvStore{r.store.KV()}), "slm": capability.SLM(lent{r}), "search": capability.Search(lent{r}),
+	} {
+		if has(name) {
+			o.Functions = append(o.Functions, functions...)
+		} else if asks.Has(name) {
+			o.Functions = append(o.Functions, capability.Denied(name, functions)...)
+		}
 	}
 	o.PreciseClock = has("clock")
 	*credentials = has("credentials")

@@ -9,6 +9,8 @@ import (
 
 // Known says what each capability lends, for help and errors.
 var Known = map[string]string{
+	"slm":         "completions and embeddings by models on the device",
+	"search":      "the site's documents, as far as the caller may read them",
 	"kv":          "a key-value store per plugin and tenant",
 	"http":        "HTTP requests; http=RULE narrows them, for example http=GET,POST https://api.example.com/v1",
 	"credentials": "for http-wasm filters: the headers of a request that hold keys and cookies",

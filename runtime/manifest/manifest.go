@@ -23,9 +23,16 @@ type Manifest struct {
 	Version      string            `yaml:"version"`
 	Description  string            `yaml:"description"`
 	Hooks        []string          `yaml:"hooks"`        // route, guard, chunk, cache, tools, transform
-	Capabilities []string          `yaml:"capabilities"` // of package capability: kv, clock, http=RULE; NAME? when the plugin can do without
+	Capabilities []string          `yaml:"capabilities"` // of package capability: kv, slm, search, clock, http=RULE, credentials; NAME? when the plugin can do without
 	Limits       Limits            `yaml:"limits"`
 	Config       map[string]string `yaml:"config"` // defaults; the site's configuration goes over them
+	Linked       []Linked          `yaml:"-"`      // of an Extism manifest: what the module may import from
+}
+
+// Linked is a module that the plugin's own may import functions from, by its name.
+type Linked struct {
+	Name   string
+	Module []byte
 }
 
 // Limits are what one call needs at most. Zero takes the sandbox's default.
@@ -36,7 +43,8 @@ type Limits struct {
 	Output    config.Size     `yaml:"output"`
 	Stack     config.Size     `yaml:"stack"`
 	Log       config.Size     `yaml:"log"`
-	KV        config.Size     `yaml:"kv"` // bytes that a call moves through the key-value store
+	KV        config.Size     `yaml:"kv"`     // bytes that a call moves through the key-value store
+	Tokens    int             `yaml:"tokens"` // of models that a call uses
 	HostCalls int             `yaml:"host_calls"`
 	Instances int             `yaml:"instances"`
 }
@@ -79,8 +87,8 @@ func Parse(src []byte) (*Manifest, error) {
 			return nil, fmt.Errorf("manifest of %s: unknown hook %q; known are route, guard, chunk, cache, tools, transform", m.Name, h)
 		}
 	}
-	if m.Limits.Instances < 0 || m.Limits.HostCalls < 0 {
-		return nil, fmt.Errorf("manifest of %s: limits.instances or limits.host_calls is negative", m.Name)
+	if m.Limits.Instances < 0 || m.Limits.HostCalls < 0 || m.Limits.Tokens < 0 {
+		return nil, fmt.Errorf("manifest of %s: limits.instances, limits.host_calls or limits.tokens is negative", m.Name)
 	}
 	return m, nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -126,6 +128,36 @@ func TestCheck_FindsTracesThatAnOlderStateLost(t *testing.T) {
 	_ = s.Traces().Put(ctx, "t", "3", []byte("three"), nil)
 	if r, err := s.Check(ctx); err != nil || r.OK() || r.Missing != 1 {
 		t.Errorf("a lost trace was not found: %+v %v", r, err)
+	}
+}
+
+func TestKV_CompareAndSetIsAtomic(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	ctx := t.Context()
+	var wg sync.WaitGroup
+	for range 8 { // each adds one, 50 times
+		wg.Go(func() {
+			for done := 0; done < 50; {
+				now, _, err := s.KV().Get(ctx, "p", "t", "n")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n, _ := strconv.Atoi(string(now))
+				ok, err := s.KV().CompareAndSet(ctx, "p", "t", "n", now, []byte(strconv.Itoa(n+1)), 0)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if ok {
+					done++
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if v, _, err := s.KV().Get(ctx, "p", "t", "n"); string(v) != "400" || err != nil {
+		t.Errorf("%s, %v; want 400", v, err)
 	}
 }
 

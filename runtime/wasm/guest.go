@@ -49,6 +49,8 @@ type guest struct {
 	deadline  int64 // nanotime; 0 until the clock was first looked at, in an untimed call
 	fuel      uint64
 	used      uint64 // fuel of finished slices
+	held      int64  // of it, what modules were given that wait for a linked one
+	crossing  int    // calls between linked modules that are nested
 	given     int64  // of the present slice
 	slice     int64
 	whole     bool // the present slice was a whole one
@@ -56,6 +58,7 @@ type guest struct {
 	yieldAt   int64
 	hostCalls int
 	kvBytes   int
+	tokens    int
 	random    *rand.ChaCha8 // nil: the system's
 	logs      []LogLine
 	logBytes  int
@@ -102,8 +105,8 @@ func (g *guest) begin(caller context.Context, tenant string, limits *Limits, now
 	}
 	g.given = min(g.slice, int64(g.fuel))
 	g.sliceAt, g.yieldAt, g.whole = now, now, false
-	g.hostCalls, g.kvBytes = limits.HostCalls, limits.KVBytes
-	g.logBytes = 0
+	g.hostCalls, g.kvBytes, g.tokens = limits.HostCalls, limits.KVBytes, limits.Tokens
+	g.logBytes, g.held, g.crossing = 0, 0, 0
 }
 
 func (g *guest) end() {
@@ -125,7 +128,7 @@ func (g *guest) tick(counter int64) int64 {
 	}
 	g.used += uint64(g.given - counter)
 	g.given = 0
-	if g.used > g.fuel {
+	if g.used+uint64(g.held) > g.fuel {
 		panic(errorf(CodeFuelExhausted, "used more than %d units of fuel; raise the plugin's fuel limit if it needs that much", g.fuel))
 	}
 	now := nanotime()
@@ -145,7 +148,7 @@ func (g *guest) tick(counter int64) int64 {
 		g.yieldAt = now
 	}
 	g.sliceAt, g.whole = now, true
-	g.given = min(g.slice, int64(g.fuel-g.used))
+	g.given = min(g.slice, int64(g.fuel-g.used)-g.held)
 	return g.given
 }
 

@@ -128,7 +128,7 @@ func (h *Host) Load(ctx context.Context, module []byte, o PluginOptions) (*Plugi
 	if p.abi == abiFilter && o.Limits.Instances <= 0 {
 		p.limits.Instances = filterInstances
 	}
-	if e := checkImports(info, o.Functions); e != nil {
+	if e := inspectLinked(p, info, o.Linked); e != nil {
 		e.Plugin = o.Name
 		return nil, e
 	}

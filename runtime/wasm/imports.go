@@ -147,12 +147,22 @@ func valueTypes(ts []ValueType) []byte {
 }
 
 // checkImports refuses what the host does not have or the plugin was not granted, and says what to do.
-func checkImports(info *meter.Info, functions []HostFunction) *Error {
+func checkImports(info *meter.Info, functions []HostFunction, linked []*linkedModule) *Error {
 	for _, i := range info.Imports {
 		if i.Kind != meter.KindFunc {
 			return errorf(CodeUnknownImport, "imports %s %q.%q; this host lends functions only, and a module brings its own memory", kindName(i.Kind), i.Module, i.Name)
 		}
 		want, known := imports[i.Module][i.Name]
+		if n := slices.IndexFunc(linked, func(l *linkedModule) bool { return l.Name == i.Module }); n >= 0 {
+			t := exported(linked[n].info, i.Name)
+			if t == nil {
+				return errorf(CodeUnknownImport, "imports %q, which the linked module %s does not export", i.Name, i.Module)
+			}
+			if !t.Equal(i.Type) {
+				return errorf(CodeUnknownImport, "imports %q.%q as %s; the linked module has it as %s", i.Module, i.Name, signature(i.Type), signature(*t))
+			}
+			continue
+		}
 		if i.Module == extism.UserModule {
 			n := slices.IndexFunc(functions, func(f HostFunction) bool { return f.Name == i.Name })
 			if n < 0 {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -27,6 +28,7 @@ type instance struct {
 	code    *code
 	mod     api.Module
 	mem     *linearMemory
+	linked  []*linkedInstance // in the order of the plugin's
 	kernel  extism.Kernel
 	guest   guest
 	fuel    api.MutableGlobal
@@ -35,10 +37,11 @@ type instance struct {
 	exports []export // of the plugin's entries; empty: not called yet
 	stack   [2]uint64
 
-	left      int64 // what the counter stands at; 0: unknown
-	dirtied   bool  // the guest, or the host for it, may have written what outlives the call
-	failed    bool  // stopped by an error; must not run again
-	idleSince int64 // nanotime of the first sweep that found it idle; 0: not yet
+	left      int64  // what the counter stands at; 0: unknown
+	dirtied   bool   // the guest, or the host for it, may have written what outlives the call
+	calls     uint64 // that the pool has not counted yet
+	failed    bool   // stopped by an error; must not run again
+	idleSince int64  // nanotime of the first sweep that found it idle; 0: not yet
 
 	restoreCost int // bytes that the last restore copied
 }
@@ -89,13 +92,11 @@ func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 
 	ctx := experimental.WithMemoryAllocator(&inst.guest, experimental.MemoryAllocatorFunc(
 		func(_, _ uint64) experimental.LinearMemory { return mem }))
-	if c.user != nil {
-		ctx = experimental.WithImportResolver(ctx, func(name string) api.Module {
-			if name == extism.UserModule {
-				return c.user
-			}
-			return nil
-		})
+	if c.user != nil || len(c.linked) > 0 {
+		ctx = experimental.WithImportResolver(ctx, c.resolve)
+	}
+	if err := inst.link(c); err != nil {
+		return nil, err
 	}
 	mod, err := p.host.rt.InstantiateModule(ctx, c.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
@@ -233,14 +234,30 @@ func (inst *instance) shrink(size uint64) bool {
 	if size == 0 {
 		return false
 	}
-	buffer := reflect.ValueOf(inst.mod.Memory()).Elem().FieldByName("Buffer")
-	if !buffer.IsValid() || !buffer.CanSet() || buffer.Type() != reflect.TypeFor[[]byte]() {
+	m := reflect.ValueOf(inst.mod.Memory()).Elem()
+	i := memoryField(m.Type())
+	if i < 0 {
 		return false
 	}
-	buffer.SetBytes(inst.mem.region[: size-1<<16 : len(inst.mem.region)])
+	m.Field(i).SetBytes(inst.mem.region[: size-1<<16 : len(inst.mem.region)])
 	_, ok := inst.mod.Memory().Grow(1)
 	return ok && inst.mem.size == size && uint64(inst.mod.Memory().Size()) == size
 }
+
+// memoryField is the index of the exported field with a memory's bytes, or -1.
+func memoryField(t reflect.Type) int {
+	if i, ok := memoryFields.Load(t); ok {
+		return i.(int)
+	}
+	i := -1
+	if f, ok := t.FieldByName("Buffer"); ok && len(f.Index) == 1 && f.IsExported() && f.Type == reflect.TypeFor[[]byte]() {
+		i = f.Index[0]
+	}
+	memoryFields.Store(t, i)
+	return i
+}
+
+var memoryFields sync.Map // of reflect.Type to int
 
 // call runs one export under the limits. The instance must be in the snapshot's state.
 func (inst *instance) call(ctx context.Context, c *Call, export int, timeout time.Duration, res *Result) error {
@@ -309,6 +326,9 @@ func (inst *instance) run(ctx context.Context, c *Call, index int, timeout time.
 		res.Logs = g.logs
 	}
 	res.MemoryPeak = inst.mem.size + inst.kernel.Peak()
+	if len(inst.linked) > 0 {
+		res.MemoryPeak += inst.mem.others()
+	}
 	return err
 }
 
@@ -323,7 +343,7 @@ func (inst *instance) guestError(export string) error {
 	if msg != nil {
 		text = string(msg[:min(len(msg), maxMessage)])
 	}
-	if inst.mem.denied {
+	if inst.mem.refused() {
 		return inst.plugin.failf(CodeMemoryLimit, export, "%s (after it was refused memory: at most %d bytes)", text, inst.plugin.limits.MemoryBytes)
 	}
 	return inst.plugin.failf(CodeGuestError, export, "%s", text)
@@ -346,7 +366,7 @@ func (inst *instance) explain(export string, err error) error {
 	case errors.As(err, &typed):
 		e := *typed
 		e.Plugin, e.Export = p.name, export
-		if e.Code == CodeTrap && inst.mem.denied { // mostly the null handle of a refused block
+		if e.Code == CodeTrap && inst.mem.refused() { // mostly the null handle of a refused block
 			e.Code = CodeMemoryLimit
 			e.Message += fmt.Sprintf(" (after it was refused memory: at most %d bytes)", p.limits.MemoryBytes)
 		}
@@ -369,7 +389,7 @@ func (inst *instance) explain(export string, err error) error {
 		text = text[:maxMessage]
 	}
 	code := CodeTrap
-	if inst.mem.denied {
+	if inst.mem.refused() {
 		code = CodeMemoryLimit
 		text += fmt.Sprintf(" (after it was refused memory: at most %d bytes)", p.limits.MemoryBytes)
 	}
@@ -381,6 +401,12 @@ func (inst *instance) explain(export string, err error) error {
 func (inst *instance) close() {
 	if inst.mod != nil {
 		_ = inst.mod.Close(context.Background())
+	}
+	for _, l := range inst.linked {
+		if l.mod != nil {
+			_ = l.mod.Close(context.Background())
+		}
+		l.mem.Free()
 	}
 	inst.mem.Free()
 }

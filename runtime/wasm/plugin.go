@@ -26,6 +26,7 @@ type Plugin struct {
 	limits    Limits
 	config    map[string]string
 	functions []HostFunction
+	linked    []*linkedModule
 	exports   []string
 	imports   []Import
 	entries   []function // exports, in the module's order
@@ -49,6 +50,7 @@ type code struct {
 	metered  *meter.Output // without the module
 	user     api.Module    // "extism:host/user"; nil without functions
 	userCode wazero.CompiledModule
+	linked   []*linkedCode
 	snapshot atomic.Pointer[snapshot] // from the first instance, which is made under codeMu
 }
 
@@ -134,14 +136,18 @@ func (p *Plugin) Call(ctx context.Context, c Call) (res Result, err error) {
 		return res, p.count(p.failf(CodeBreakerOpen, c.Export, "%v", err))
 	}
 	err = p.call(ctx, &c, export, &res)
-	p.breaker.leave(probe, err)
-	return res, p.count(err)
+	if err != nil || probe {
+		p.breaker.leave(probe, err)
+		p.countError(err)
+	}
+	return res, err
 }
 
 // call fills res, which is not copied on its way: that would be a third of a small call.
 func (p *Plugin) call(ctx context.Context, c *Call, export int, res *Result) error {
 	inst, err := p.pool.acquire(ctx)
 	if err != nil {
+		p.pool.calls.Add(1)
 		return p.at(c.Export, err)
 	}
 	timeout := p.limits.Timeout
@@ -149,6 +155,7 @@ func (p *Plugin) call(ctx context.Context, c *Call, export int, res *Result) err
 		timeout = c.Timeout
 	}
 	err = inst.call(ctx, c, export, timeout, res)
+	inst.calls++
 	p.pool.release(inst)
 	return err
 }
@@ -164,15 +171,18 @@ func (p *Plugin) at(export string, err error) error {
 	return err
 }
 
+// count counts a call that came to no instance.
 func (p *Plugin) count(err error) error {
 	p.pool.calls.Add(1)
-	if err != nil {
-		var e *Error
-		if errors.As(err, &e) {
-			p.pool.countError(e.Code)
-		}
-	}
+	p.countError(err)
 	return err
+}
+
+func (p *Plugin) countError(err error) {
+	var e *Error
+	if err != nil && errors.As(err, &e) {
+		p.pool.countError(e.Code)
+	}
 }
 
 // Stats says what the plugin did and holds.
@@ -263,6 +273,10 @@ func (p *Plugin) loadCode(ctx context.Context) (*code, error) {
 			return nil, p.fail(CodeInternal, "", fmt.Errorf("host functions: %w", err))
 		}
 	}
+	if err := p.compileLinked(ctx, c); err != nil {
+		c.close(ctx)
+		return nil, err
+	}
 	p.code = c
 	return c, nil
 }
@@ -284,10 +298,15 @@ func (p *Plugin) dropCodeLocked() {
 	if s := c.snapshot.Load(); s != nil && s.memory != nil {
 		s.memory.close()
 	}
+	c.close(ctx)
+}
+
+func (c *code) close(ctx context.Context) {
 	if c.user != nil {
 		_ = c.user.Close(ctx)
 		_ = c.userCode.Close(ctx)
 	}
+	c.closeLinked(ctx)
 	_ = c.compiled.Close(ctx)
 }
 
