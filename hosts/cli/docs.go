@@ -46,6 +46,7 @@ type shelf interface {
 	List(ctx context.Context) ([]search.Document, error)
 	Remove(ctx context.Context, doc string) (*search.Document, error)
 	Search(ctx context.Context, req *edge.SearchRequest) ([]search.Hit, error)
+	Reindex(ctx context.Context, progress func(search.Reindexed)) (search.Reindexed, error)
 	Erase(ctx context.Context, req runtime.EraseRequest) (*runtime.EraseReport, error)
 	Close() error
 }
@@ -203,7 +204,7 @@ func newDocsCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newDocsAddCommand(), newDocsListCommand(), newDocsRemoveCommand(), newDocsStatusCommand(), newDocsSearchCommand())
+	c.AddCommand(newDocsAddCommand(), newDocsListCommand(), newDocsRemoveCommand(), newDocsStatusCommand(), newDocsSearchCommand(), newDocsReindexCommand())
 	return c
 }
 

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -23,6 +24,7 @@ func (s *Server) documentRoutes(mux *http.ServeMux) {
 	methods(mux, base, map[string]http.HandlerFunc{"GET": writer(s.listDocuments), "POST": writer(s.addDocuments)})
 	route(mux, "POST", base+"/search", s.needs(identity.RoleAdmin, s.searchDocuments))
 	route(mux, "POST", "/admin/v1/erase", s.needs(identity.RoleAdmin, s.erase))
+	route(mux, "POST", base+"/reindex", s.needs(identity.RoleAdmin, s.reindex))
 	route(mux, "GET", base+"/jobs", writer(s.listJobs))
 	route(mux, "GET", base+"/jobs/{job}", writer(s.job))
 	methods(mux, base+"/{id...}", map[string]http.HandlerFunc{"GET": writer(s.document), "DELETE": writer(s.removeDocument), "PATCH": writer(s.changeDocument)})
@@ -224,6 +226,27 @@ func (s *Server) erase(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, report)
+}
+
+// reindexTurn is how long one request for it works before it answers how far it came; the next one goes on.
+const reindexTurn = 20 * time.Second
+
+// Reindexing is how far the making of an index with another embedder is.
+type Reindexing struct {
+	search.Reindexed
+	Finished bool `json:"finished"`
+}
+
+// reindex makes the tenant's index anew with the embedder in use, or a part of it.
+func (s *Server) reindex(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), reindexTurn)
+	defer cancel()
+	done, err := s.Runtime.Library().Reindex(ctx, s.tenant(r), nil)
+	if err != nil && (r.Context().Err() != nil || !errors.Is(err, context.DeadlineExceeded)) {
+		writeError(w, documentError(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, Reindexing{done, err == nil})
 }
 
 // documentError is an error of the library as a client may see it.

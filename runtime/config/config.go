@@ -62,6 +62,9 @@ type Encoder struct {
 	File    string `yaml:"file"`
 	ID      string `yaml:"id"` // empty: the file's name without .gguf
 	Threads int    `yaml:"threads"`
+	// What a model for embeddings wants before questions and before documents when documents are searched.
+	QueryPrefix    string `yaml:"query_prefix"`
+	DocumentPrefix string `yaml:"document_prefix"`
 }
 
 // Adapter is a LoRA adapter that clients and routes choose by its name.
