@@ -102,7 +102,7 @@ func (a *analysis) nested(encoding string, text []byte, depth, i, j int) int {
 }
 
 func printable(b []byte) bool {
-	letters := 0
+	letters, spaces := 0, 0
 	for i := 0; i < len(b); {
 		r, size := utf8.DecodeRune(b[i:])
 		if r == utf8.RuneError && size <= 1 || r < ' ' && r != '\n' && r != '\t' && r != '\r' {
@@ -110,10 +110,12 @@ func printable(b []byte) bool {
 		}
 		if r|0x20 >= 'a' && r|0x20 <= 'z' || r >= '0' && r <= '9' || r >= 0x80 {
 			letters++
+		} else if r <= ' ' {
+			spaces++
 		}
 		i += size
 	}
-	return letters*2 >= len(b)
+	return letters*2 >= len(b)-spaces
 }
 
 // Kinds of bytes of encodings.
