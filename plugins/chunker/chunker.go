@@ -21,11 +21,36 @@ import (
 const (
 	Fixed     = "fixed"     // exactly size code points each, the last one shorter
 	Recursive = "recursive" // at paragraphs, else lines, else sentences, else words, else code points
+	Sentence  = "sentence"  // whole sentences, as many as fit
 	Markdown  = "markdown"  // by heading; code, tables and lists whole where they fit
+	HTML      = "html"      // the same of HTML
+	Code      = "code"      // by function and method: Go, Python, JavaScript, Java
+	Semantic  = "semantic"  // between sentences that have little in common
 )
 
 // Strategies lists all strategies.
-func Strategies() []string { return []string{Fixed, Recursive, Markdown} }
+func Strategies() []string {
+	return []string{Fixed, Recursive, Markdown, Sentence, HTML, Code, Semantic}
+}
+
+// defaultPercentile is the share of sentence ends, the least alike, at which the semantic strategy cuts.
+const defaultPercentile = 20
+
+// Profile is a size and an overlap that suit a kind of text, in code points.
+type Profile struct {
+	Strategy      string // empty: by kind of document
+	Size, Overlap int
+}
+
+// Profiles returns the profiles by their names.
+func Profiles() map[string]Profile {
+	return map[string]Profile{
+		"legal":        {Size: 500, Overlap: 100},
+		"general":      {Size: 1000, Overlap: 200},
+		"conversation": {Strategy: Sentence, Size: 300, Overlap: 50},
+		"code":         {Strategy: Code, Size: 1500},
+	}
+}
 
 // maxSize bounds the size of a chunk in code points.
 const maxSize = 1 << 20
@@ -83,6 +108,14 @@ func (c *Chunker) Chunk(doc *sdk.Document) (sdk.ChunkList, error) {
 		p.flush()
 	case Markdown:
 		p.markdown()
+	case Sentence:
+		p.sentences()
+	case HTML:
+		p.html()
+	case Code:
+		p.code(languageOf(doc.Name, doc.Text))
+	case Semantic:
+		p.semantic(defaultPercentile)
 	default:
 		return sdk.ChunkList{}, errors.New("chunker: unknown strategy " + strconv.Quote(strategy) + "; there are " + strings.Join(Strategies(), ", "))
 	}
@@ -92,12 +125,25 @@ func (c *Chunker) Chunk(doc *sdk.Document) (sdk.ChunkList, error) {
 // guess picks the strategy of a document that names none.
 func guess(doc *sdk.Document) string {
 	media, _, _ := strings.Cut(doc.MediaType, ";")
-	if strings.EqualFold(strings.TrimSpace(media), "text/markdown") {
+	switch strings.ToLower(strings.TrimSpace(media)) {
+	case "text/markdown":
 		return Markdown
+	case "text/html", "application/xhtml+xml":
+		if strings.Contains(doc.Text, "</") { // it is not the text that was taken out of it
+			return HTML
+		}
+		return Recursive
 	}
 	name := strings.ToLower(doc.Name)
-	if strings.HasSuffix(name, ".md") || strings.HasSuffix(name, ".markdown") {
+	switch name[strings.LastIndexByte(name, '.')+1:] {
+	case "md", "markdown":
 		return Markdown
+	case "html", "htm", "xhtml":
+		if strings.Contains(doc.Text, "</") {
+			return HTML
+		}
+	case "go", "py", "pyi", "js", "jsx", "ts", "tsx", "mjs", "cjs", "java":
+		return Code
 	}
 	return Recursive
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	sdk "github.com/ledge-run/ledge/sdk/go"
@@ -162,6 +163,56 @@ func TestMarkdown_HeadingGoesWithTheTextItHeads(t *testing.T) {
 	}
 }
 
+// parts are the chunks with their heading paths.
+func parts(t *testing.T, name, strategy, text string, size int) (out []string) {
+	t.Helper()
+	c, _ := New(noConfig)
+	l, err := c.Chunk(&sdk.Document{Name: name, Text: text, Strategy: strategy, Size: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkChunks(t, text, l.Chunks, size, 0)
+	for _, k := range l.Chunks {
+		out = append(out, strings.Join(k.Heading, ">")+"|"+text[k.Start:k.End])
+	}
+	return out
+}
+
+func TestSentence_KeepsSentencesWhole(t *testing.T) {
+	equal(t, parts(t, "", Sentence, "One is here. Two is\nwrapped. Three ends.\n\nFour. Five.", 28),
+		[]string{"|One is here. ", "|Two is\nwrapped. ", "|Three ends.\n\nFour. Five."})
+}
+
+func TestHTML_GivesHeadingPathsAndKeepsBlocksWhole(t *testing.T) {
+	equal(t, parts(t, "", HTML, "<p>intro</p>\n<h1 class=\"a>b\">A &amp; <b>B</b></h1>\n<p>one</p><h2>C</h2><table><tr><td>1</td></tr></table><p>after</p><ul><li>x<ul><li>y</li></ul></li></ul>", 60), []string{
+		"|<p>intro</p>\n", "A & B|<h1 class=\"a>b\">A &amp; <b>B</b></h1>\n<p>one</p>",
+		"A & B>C|<h2>C</h2><table><tr><td>1</td></tr></table><p>after</p>", "A & B>C|<ul><li>x<ul><li>y</li></ul></li></ul>"})
+}
+
+func TestCode_CutsByFunction(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"a.go": {"package a\n\nvar x = \"{\"\n\n// F does.\nfunc F() {\n\tif x {\n\t}\n}\n\nfunc (t *T) G() {}\n\nvar y = 1\n", []string{
+			"|package a\n\nvar x = \"{\"\n\n", "F|// F does.\nfunc F() {\n\tif x {\n\t}\n}\n\n", "T.G|func (t *T) G() {}\n\n", "|var y = 1\n"}},
+		"a.py": {"import os\n\n@d\ndef f():\n    return 1\n\nclass A:\n    x = 1\n\n    def g(self):\n        pass\n\n    async def h(self):\n        pass\n\ny = 2\n", []string{
+			"|import os\n\n", "f|@d\ndef f():\n    return 1\n\n", "A|class A:\n    x = 1\n\n", "A>g|    def g(self):\n        pass\n\n", "A>h|    async def h(self):\n        pass\n\n", "|y = 2\n"}},
+		"a.js": {"const a = 1;\n\n/** F. */\nexport function f() {\n  if (a) {\n  }\n}\nexport const g = (x) => {\n  return x;\n};\nclass A {\n  constructor() {\n  }\n  async m(x) {\n    for (;;) {\n    }\n  }\n}\n", []string{
+			"|const a = 1;\n\n", "f|/** F. */\nexport function f() {\n  if (a) {\n  }\n}\n", "g|export const g = (x) => {\n  return x;\n};\n", "A|class A {\n", "A>constructor|  constructor() {\n  }\n", "A>m|  async m(x) {\n    for (;;) {\n    }\n  }\n}\n"}},
+		"A.java": {"package a;\n\npublic class A {\n    private int x = f(1);\n\n    /**\n     * Does.\n     */\n    @Override\n    public int f(int y) throws E {\n        return y;\n    }\n\n    A() {\n    }\n}\n", []string{
+			"|package a;\n\n", "A|public class A {\n    private int x = f(1);\n\n", "A>f|    /**\n     * Does.\n     */\n    @Override\n    public int f(int y) throws E {\n        return y;\n    }\n\n", "A>A|    A() {\n    }\n}\n"}},
+	} {
+		t.Run(name, func(t *testing.T) { equal(t, parts(t, name, Code, c.text, 1000), c.want) })
+	}
+}
+
+func TestSemantic_CutsWhereTheSubjectChanges(t *testing.T) {
+	const pumps = "The pump moves water through pipes. Each pump has valves for water. Water leaves the pump under pressure. Valves hold the pressure of water. "
+	const stocks = "Stocks fell in early trading. Traders sold their stocks quickly. Trading volume of stocks doubled. Most traders expect stocks to fall. "
+	equal(t, parts(t, "", Semantic, pumps+stocks, 1000)[:1], []string{"|" + pumps})
+}
+
 func TestChunk_GuessesTheStrategy(t *testing.T) {
 	for _, c := range []struct {
 		doc  sdk.Document
@@ -180,7 +231,7 @@ func TestChunk_GuessesTheStrategy(t *testing.T) {
 func TestChunk_RefusesWhatItCannotDo(t *testing.T) {
 	c, _ := New(noConfig)
 	for want, doc := range map[string]sdk.Document{
-		"unknown strategy \"semantic\"; there are fixed, recursive, markdown": {Strategy: "semantic"},
+		"unknown strategy \"magic\"; there are fixed, recursive, markdown": {Strategy: "magic"},
 		"size -1 is not between":      {Size: -1},
 		"size 1048577 is not":         {Size: maxSize + 1},
 		"overlap 10 is not between":   {Size: 10, Overlap: 10},
@@ -199,6 +250,22 @@ func TestChunk_RefusesWhatItCannotDo(t *testing.T) {
 	}
 }
 
+// What is nested or never closed must not be read again and again.
+func TestChunk_TakesHostileTextInLinearTime(t *testing.T) {
+	for _, part := range []string{"<ul>", "<a \"", "<!--", "<h1>", "</", "(", "{\n", "def f():\n ", "class A {\n", "/*", "`", "x. ", "|a|\n|-|\n", "- x\n", "```\n", "\n"} {
+		text := strings.Repeat(part, 1<<20/len(part))
+		for _, s := range Strategies() {
+			begun := time.Now()
+			checkChunks(t, text, chunk(t, text, s, 1000, 100), 1000, 100)
+			if d := time.Since(begun); d > 20*time.Second {
+				t.Errorf("%s of %q takes %v", s, part, d)
+			} else if d > time.Second {
+				t.Logf("%s of %q takes %v", s, part, d)
+			}
+		}
+	}
+}
+
 func FuzzChunk(f *testing.F) {
 	sample, err := os.ReadFile("testdata/sample.md")
 	if err != nil {
@@ -208,9 +275,15 @@ func FuzzChunk(f *testing.F) {
 	f.Add("a\r\n\r\nb\xff\xc3.\n# x\n```\n", uint8(1), 3, 1)
 	f.Add("# a\n## b\n|a|\n|-|\n- x\n\n\ny\n===\n---\n", uint8(2), 1, 0)
 	f.Add("日本語。テキスト!", uint8(0), 2, 1)
+	f.Add("<h1>A</h1><p>b <b>c</b></p><ul><li>x</ul><table><tr></table><!-- x --><pre>\n</pre>", uint8(4), 20, 5)
+	f.Add("One is. Two is! Three?\n\nFour.", uint8(3), 10, 2)
+	f.Add("One is red. Two is red. Stocks fell today. Stocks rose.", uint8(6), 30, 2)
+	f.Add("package a\n\n// F is.\nfunc F() {\n\tx := `}`\n}\n\ntype T struct{}\n", uint8(5), 30, 0)
+	f.Add("@d\nclass A:\n  def f(self):\n    \"\"\"x\n\"\"\"\n  x = 1\n", uint8(12), 30, 0)
+	f.Add("class A {\n  /** x */\n  f(a) {\n  }\n}\nconst g = () => { };\n", uint8(19), 30, 0)
 	f.Fuzz(func(t *testing.T, text string, strategy uint8, size, overlap int) {
 		c := &Chunker{Size: 1000}
-		doc := &sdk.Document{Text: text, Strategy: Strategies()[strategy%3], Size: size, Overlap: overlap}
+		doc := &sdk.Document{Text: text, Name: [5]string{"a.go", "a.py", "a.js", "a.java", ""}[int(strategy/7)%5], Strategy: Strategies()[strategy%7], Size: size, Overlap: overlap}
 		l, err := c.Chunk(doc)
 		if err != nil {
 			if size >= 1 && size <= maxSize && overlap >= 0 && overlap < size {
