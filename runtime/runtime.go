@@ -51,8 +51,9 @@ type Runtime struct {
 	erasing            sync.RWMutex // held by an erasure, and for reading by requests
 	started            time.Time
 
-	routesMu sync.RWMutex
-	routes   map[string]*pipeline.Route
+	routesMu   sync.RWMutex
+	routes     map[string]*pipeline.Route
+	transforms map[string][]Transform // by route
 
 	auth    *identity.Authenticator // nil: no credentials are asked for
 	keys    *identity.Keys

@@ -18,6 +18,7 @@ import (
 type Config struct {
 	Listen         string                  `yaml:"listen"`
 	Admin          string                  `yaml:"admin"`
+	Origins        []string                `yaml:"origins"` // of web pages that may use the API
 	Data           string                  `yaml:"data"`
 	TLS            TLS                     `yaml:"tls"`
 	Auth           Auth                    `yaml:"auth"`
@@ -176,7 +177,8 @@ type Route struct {
 	PromptVersion string    `yaml:"prompt_version"`
 	Router        Stage     `yaml:"router"`
 	Guards        Guards    `yaml:"guards"`
-	Retrieve      *Retrieve `yaml:"retrieve"` // nil: the route answers without documents
+	Transform     []Stage   `yaml:"transform"` // http-wasm filters around the route, the outermost first
+	Retrieve      *Retrieve `yaml:"retrieve"`  // nil: the route answers without documents
 	Cache         CacheUse  `yaml:"cache"`
 	Tools         []string  `yaml:"tools"`
 	OfferTools    bool      `yaml:"offer_tools"` // offer them to the model even when the client offers none

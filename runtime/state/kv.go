@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,20 +49,53 @@ func (kv *KV) Get(_ context.Context, plugin, tenant, name string) (value []byte,
 
 // Set stores a value; ttl 0 keeps it until it is deleted. It fails with ErrTooLarge or ErrQuota and then changes nothing.
 func (kv *KV) Set(_ context.Context, plugin, tenant, name string, value []byte, ttl time.Duration) error {
-	if len(value) > MaxValue || len(name) > MaxKey || len(plugin)+len(tenant) > MaxKey {
-		return ErrTooLarge
+	prefix, k, record, err := kv.record(plugin, tenant, name, value, ttl)
+	if err != nil {
+		return err
 	}
-	prefix := kvPrefix(plugin, tenant)
-	k := append(prefix[:len(prefix):len(prefix)], name...)
+	kv.mu.Lock()
+	defer kv.mu.Unlock()
+	return kv.set(prefix, k, record, ttl)
+}
+
+// CompareAndSet stores a value if old is what is stored now, and says whether. Nothing and an empty value are the same.
+func (kv *KV) CompareAndSet(ctx context.Context, plugin, tenant, name string, old, value []byte, ttl time.Duration) (bool, error) {
+	prefix, k, record, err := kv.record(plugin, tenant, name, value, ttl)
+	if err != nil {
+		return false, err
+	}
+	kv.mu.Lock()
+	defer kv.mu.Unlock()
+	now, ok, err := kv.Get(ctx, plugin, tenant, name)
+	if err != nil {
+		return false, err
+	}
+	if !ok {
+		now = nil // it may have expired
+	}
+	if !bytes.Equal(now, old) {
+		return false, nil
+	}
+	return true, kv.set(prefix, k, record, ttl)
+}
+
+// record is what is stored of a pair, and where.
+func (kv *KV) record(plugin, tenant, name string, value []byte, ttl time.Duration) (prefix, k, record []byte, err error) {
+	if len(value) > MaxValue || len(name) > MaxKey || len(plugin)+len(tenant) > MaxKey {
+		return nil, nil, nil, ErrTooLarge
+	}
+	prefix = kvPrefix(plugin, tenant)
+	k = append(prefix[:len(prefix):len(prefix)], name...)
 	var expires time.Time
 	if ttl > 0 {
 		expires = kv.s.now().Add(ttl)
 	}
-	record := seal(k, appendTime(nil, expires), value)
-	size := int64(len(k) + len(record))
+	return prefix, k, seal(k, appendTime(nil, expires), value), nil
+}
 
-	kv.mu.Lock()
-	defer kv.mu.Unlock()
+// set stores a record. The lock must be held.
+func (kv *KV) set(prefix, k, record []byte, ttl time.Duration) error {
+	size := int64(len(k) + len(record))
 	old, err := kv.sizeOf(k)
 	if err != nil {
 		return err
