@@ -5,7 +5,7 @@ import "strings"
 // html packs section by section, as markdown does: a section is a heading (h1 to h6) and what follows it. Tables, lists
 // and preformatted text stay whole where they fit. It reads tags, not a tree: any bytes are taken.
 func (p *packer) html() {
-	var path outline
+	path := outlineOf(p.heading)
 	closed := htmlElements(p.text)
 	for at := 0; at < len(p.text); {
 		end, kind, level := htmlBlock(p.text, at, closed)
@@ -75,6 +75,14 @@ func wholeElement(name string) (k kind, level int) {
 type outline struct {
 	levels []int
 	titles []string
+}
+
+// outlineOf takes a path whose levels are not known for one that leaves none out.
+func outlineOf(path []string) (o outline) {
+	for i, title := range path {
+		o.enter(i+1, title)
+	}
+	return o
 }
 
 func (o *outline) level() int {
