@@ -90,9 +90,11 @@ type analysis struct {
 	stage    string
 	folded   folded
 	tokens   []token
+	seen     uint64 // the classes of all tokens
+	best     window // what weighs most by the model
 	words    int
 	meta     int // words of texts about attacks
-	apart    int // words of one letter
+	apart    int // words of one letter close to each other
 	pairs    int // short words that end in two hexadecimal digits
 	rotated  int // words of an attack in rot13
 	reversed int // and spelled backwards
@@ -102,11 +104,17 @@ type analysis struct {
 // run applies every rule. depth counts the encodings around the text.
 func (a *analysis) run(depth int) {
 	a.folded.fold(a.text)
-	a.tokenize()
-	a.override()
-	a.exfiltration()
+	a.scan(a.weights(), nil)
+	if a.seen&(override|void|obey|conceal) != 0 && a.seen&(rule|prompt|text|whole) != 0 {
+		a.override()
+	}
+	if a.seen&(reveal|recite|ask) != 0 && a.seen&(rule|prompt|text|whole) != 0 {
+		a.exfiltration()
+	}
 	a.persona()
-	a.indirect()
+	if a.seen&(machine|conceal|fresh|grant|yours|action) != 0 {
+		a.indirect()
+	}
 	a.markup()
 	a.images()
 	a.model()

@@ -65,7 +65,7 @@ const (
 
 // model notes the window that weighs most.
 func (a *analysis) model() {
-	z, from, to := a.heaviest()
+	z, from, to := float64(a.best.z), a.best.from, a.best.to
 	if a.untrusted() {
 		z -= sureData
 	} else {
@@ -85,52 +85,46 @@ func (a *analysis) model() {
 	a.addRange("model", math.Round(p*970)/1000, start, end) // math.Exp differs between platforms in the last bit
 }
 
-// heaviest returns the logit of the window of sentences that weighs most, and where its heaviest sentence is in the folded
-// text.
-func (a *analysis) heaviest() (z float64, from, to int) {
-	w := &linear[ModelUser]
+// window keeps the run of sentences that weighs most, and where its heaviest sentence is in the folded text.
+type window struct {
+	z, bias      float32
+	from, to     int
+	sums         [maxWindow]float32 // of the last sentences, the newest first
+	starts, ends [maxWindow]int
+	n            int
+}
+
+// add takes the next sentence; a run ends with it.
+func (w *window) add(sum float32, start, end int) {
+	w.sums[2], w.starts[2], w.ends[2] = w.sums[1], w.starts[1], w.ends[1]
+	w.sums[1], w.starts[1], w.ends[1] = w.sums[0], w.starts[0], w.ends[0]
+	w.sums[0], w.starts[0], w.ends[0] = sum, start, end
+	w.n = min(w.n+1, maxWindow)
+	total, heavy := w.bias, 0
+	for k := range w.n {
+		total += w.sums[k]
+		if w.sums[k] > w.sums[heavy] {
+			heavy = k
+		}
+		if v := total - widening*float32(k); v > w.z {
+			w.z, w.from, w.to = v, w.starts[heavy], w.ends[heavy]
+		}
+	}
+}
+
+// weights are those for the stage of the text.
+func (a *analysis) weights() *weights {
 	if a.untrusted() {
-		w = &linear[ModelData]
+		return &linear[ModelData]
 	}
-	if w.at == "" {
-		return -100, 0, 0
-	}
-	// Sums of the last sentences; a window ends with the newest.
-	var sums [maxWindow]float32
-	var starts, ends [maxWindow]int
-	n, best := 0, float32(-100)
-	eachSegment(a.folded.b, func(start, end int, features []uint16) {
-		sum := int32(0)
-		for _, f := range features {
-			sum += int32(int8(w.at[f]))
-		}
-		copy(sums[1:], sums[:maxWindow-1])
-		copy(starts[1:], starts[:maxWindow-1])
-		copy(ends[1:], ends[:maxWindow-1])
-		sums[0], starts[0], ends[0] = float32(sum)*w.scale, start, end
-		n = min(n+1, maxWindow)
-		total := w.bias
-		for k := range n {
-			total += sums[k]
-			if v := total - widening*float32(k); v > best {
-				heavy := 0 // the evidence
-				for i := range k + 1 {
-					if sums[i] > sums[heavy] {
-						heavy = i
-					}
-				}
-				best, from, to = v, starts[heavy], ends[heavy]
-			}
-		}
-	})
-	return float64(best), from, to
+	return &linear[ModelUser]
 }
 
 // Segments returns the sentences of a text with their features, for the training.
 func Segments(text string) (out []Segment) {
-	var f folded
-	f.fold(text)
-	eachSegment(f.b, func(start, end int, features []uint16) {
+	var a analysis
+	a.folded.fold(text)
+	a.scan(&linear[ModelUser], func(start, end int, features []uint16) {
 		out = append(out, Segment{start, end, append([]uint16(nil), features...)})
 	})
 	return out
@@ -147,79 +141,6 @@ const (
 
 // stemBytes is how much of a word stands for its inflected forms.
 const stemBytes = 6
-
-// eachSegment calls f for each sentence with its features, which are only valid during the call. Letters that look alike
-// are one, as in the lexicon. A Chinese, Japanese or Korean character is a word.
-func eachSegment(b []byte, f func(start, end int, features []uint16)) {
-	var buf [maxSegment*5 + 8]uint16
-	features := buf[:0]
-	start, words := 0, 0
-	var last, last2 uint32
-	flush := func(end int) {
-		if words > 0 {
-			f(start, end, features)
-		}
-		features, start, words, last, last2 = buf[:0], end, 0, 0, 0
-	}
-	for i := 0; i < len(b); {
-		c := b[i]
-		if !wordAt(b, i) {
-			i++
-			switch c {
-			case '\n':
-				flush(i)
-			case '.', '!', '?', ';':
-				if i >= len(b) || b[i] <= ' ' || b[i] == '"' || b[i] == ')' {
-					flush(i)
-				}
-			}
-			continue
-		}
-		j := i
-		h, stem := uint32(seedWord), uint32(0)
-		if c >= 0xe3 && c <= 0xed && i+3 <= len(b) {
-			j = i + 3
-			h = (((h^uint32(c))*16777619^uint32(b[i+1]))*16777619 ^ uint32(b[i+2])) * 16777619
-			stem = h
-			if c == 0xe3 && b[i+1] == 0x80 && b[i+2] == 0x82 { // an ideographic full stop
-				flush(j)
-				i = j
-				continue
-			}
-		} else {
-			for j < len(b) && (j == i || kind[b[j]] == wordByte || goesOn(b, j)) {
-				if k := leet[b[j]]; k != 0 {
-					h = (h ^ uint32(k)) * 16777619
-				}
-				j++
-				if j-i == stemBytes {
-					stem = h
-				}
-			}
-			if j-i <= stemBytes {
-				stem = h
-			}
-		}
-		features = append(features, bucket(h))
-		if stem != h {
-			features = append(features, bucket(stem^seedStem))
-		}
-		if last != 0 {
-			features = append(features, bucket((last^seedPair)*16777619^stem))
-		} else {
-			features = append(features, bucket(stem*31^seedFirst))
-		}
-		if last2 != 0 {
-			features = append(features, bucket((last2^seedSkip)*16777619^stem*5))
-		}
-		last2, last = last, stem
-		i = j
-		if words++; words == maxSegment {
-			flush(i)
-		}
-	}
-	flush(len(b))
-}
 
 func bucket(h uint32) uint16 {
 	h ^= h >> 15
