@@ -95,7 +95,7 @@ type analysis struct {
 	words    int
 	meta     int // words of texts about attacks
 	apart    int // words of one letter close to each other
-	pairs    int // short words that end in two hexadecimal digits
+	pairs    int // short words one after the other that end in two hexadecimal digits, at most
 	rotated  int // words of an attack in rot13
 	reversed int // and spelled backwards
 	findings []finding

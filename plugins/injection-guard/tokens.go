@@ -29,6 +29,7 @@ func (a *analysis) scan(w *weights, collect func(start, end int, features []uint
 	sentence, quoted := int32(0), false
 	lone := -8  // where the last word of one letter ends
 	resume := 0 // words before here were taken for parts of others
+	run := 0    // of words that end in two hexadecimal digits
 	for i := 0; i < len(b); {
 		c := b[i]
 		if kind[c] != wordByte && (kind[c] == 0 || !wordAt(b, i)) {
@@ -137,7 +138,11 @@ func (a *analysis) scan(w *weights, collect func(start, end int, features []uint
 						a.phrase(i)
 					}
 					if size >= 2 && size <= 4 && isHex(b[j-1]) && isHex(b[j-2]) {
-						a.pairs++
+						if run++; run > a.pairs {
+							a.pairs = run
+						}
+					} else {
+						run = 0
 					}
 					if n := size - dropped; n <= maxWord && lengths[leet[c]]>>n&1 != 0 {
 						if class := find(h); class != 0 {
