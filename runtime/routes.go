@@ -19,15 +19,19 @@ import (
 // place together.
 func (r *Runtime) buildRoutes(ctx context.Context) error {
 	routes := make(map[string]*pipeline.Route, len(r.cfg.Routes))
+	transforms := make(map[string][]Transform)
 	for name, cfg := range r.cfg.Routes {
 		route, err := r.buildRoute(ctx, name, &cfg)
 		if err != nil {
 			return fmt.Errorf("route %s: %w", name, err)
 		}
 		routes[name] = route
+		if transforms[name], err = r.transformsOf(cfg.Transform); err != nil {
+			return fmt.Errorf("route %s: %w", name, err)
+		}
 	}
 	r.routesMu.Lock()
-	r.routes = routes
+	r.routes, r.transforms = routes, transforms
 	r.routesMu.Unlock()
 	return nil
 }
@@ -50,7 +54,7 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 			}
 			fmt.Fprintf(version, "%s %s %s %t %v\n", h, p.name, p.Digest(), s.Open(), p.cfg.Config)
 			fmt.Fprintln(version, s.Mode, cfg.Refill)
-			out = append(out, pipeline.Stage{Plugin: p, Open: s.Open(), Timeout: s.Timeout.D(), Shadow: s.Shadow()})
+			out = append(out, pipeline.Stage{Plugin: p, Open: s.Open(), Timeout: s.Timeout.D(), Shadow: s.Shadow(), Pure: len(p.Manifest().Capabilities) == 0})
 		}
 		return out, nil
 	}

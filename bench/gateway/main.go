@@ -22,7 +22,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -115,12 +114,11 @@ func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond)
 
 // measure asks each way in turn, warm times unmeasured first.
 func measure(ctx context.Context, ways []*way, n, warm, size int) error {
-	filler := strings.Repeat("The harbour was quiet that evening and the boats lay still. ", size/60+1)
 	for i := range warm + n {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		prompt := fmt.Sprintf("%d: %s", i, filler[:size])
+		prompt := prompt(i, size)
 		for k := range ways {
 			w := ways[(i+k)%len(ways)]
 			d, err := w.ask(prompt)

@@ -72,8 +72,7 @@ func (x *exchange) guard(stage string, s *Stage, texts []text) error {
 		if content == "" {
 			continue
 		}
-		v, err := x.judge(entry, s, &hook.GuardRequest{RequestID: x.req.ID, Tenant: x.req.Tenant, Route: x.route.Name,
-			Stage: t.stage, Role: t.role, Text: content, Final: true})
+		v, err := x.judge(entry, s, x.guardRequest(t, content))
 		if err != nil {
 			if x.ctx.Err() != nil {
 				return x.ctx.Err()
@@ -101,6 +100,12 @@ func (x *exchange) guard(stage string, s *Stage, texts []text) error {
 		}
 	}
 	return nil
+}
+
+// guardRequest asks about a text of the request.
+func (x *exchange) guardRequest(t text, content string) *hook.GuardRequest {
+	return &hook.GuardRequest{RequestID: x.req.ID, Tenant: x.req.Tenant, Route: x.route.Name,
+		Stage: t.stage, Role: t.role, Text: content, Final: true}
 }
 
 // judge calls the guard once and enters what it said. A failure is entered too, with what the stage makes of it.
@@ -157,8 +162,7 @@ func (x *exchange) quarantine(entry *Entry, s *Stage, t text, content string, ev
 			cut[i] = e
 		}
 		content = hook.ApplyRedactions(content, cut)
-		v, err := x.judge(entry, s, &hook.GuardRequest{RequestID: x.req.ID, Tenant: x.req.Tenant, Route: x.route.Name,
-			Stage: t.stage, Role: t.role, Text: content, Final: true})
+		v, err := x.judge(entry, s, x.guardRequest(t, content))
 		if err != nil {
 			if x.ctx.Err() != nil {
 				return "", x.ctx.Err()

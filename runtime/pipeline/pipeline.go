@@ -112,6 +112,7 @@ type Stage struct {
 	Open    bool          // go on without the plugin when it fails
 	Timeout time.Duration // 0: the plugin's own
 	Shadow  bool          // a guard's verdicts are entered in the trace and not carried out
+	Pure    bool          // the plugin has no capabilities: what it says depends on its input alone
 }
 
 // Route is a pipeline that clients choose by name. It is read-only while requests run.
@@ -236,13 +237,30 @@ type exchange struct {
 	usage    openai.Usage
 	sources  []Source // passages that the answer is made from
 	rung     int      // of the route's ladder
+	ahead    ahead
+}
+
+// accessKey is where a request's context holds what its caller may read.
+type accessKey struct{}
+
+// WithAccess returns a context of a request whose caller may read what a says.
+func WithAccess(ctx context.Context, a search.Access) context.Context {
+	return context.WithValue(ctx, accessKey{}, a)
+}
+
+// AccessOf is what the caller may read in whose request a plugin was called. There is none outside a request.
+func AccessOf(ctx context.Context) (search.Access, bool) {
+	a, ok := ctx.Value(accessKey{}).(search.Access)
+	return a, ok
 }
 
 // Run passes the request through the route. Events go to emit in order, from this goroutine; an error of emit ends the
 // request. The error returned is an *openai.Error, or the context's or emit's own. The trace is delivered in any case.
 func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit func(Event) error) (err error) {
+	ctx = WithAccess(ctx, req.Access)
 	x := &exchange{Pipeline: p, ctx: ctx, route: route, req: req, emit: emit, memo: map[string]string{}}
 	x.trace = newTrace(p.Now(), route, req)
+	x.trace.Stages = append(x.trace.Stages, before(ctx)...)
 	defer func() {
 		x.trace.end(p.Now(), x.usage, err)
 		if req.OnEnd != nil {
@@ -251,6 +269,7 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 		p.Trace(x.trace)
 	}()
 
+	x.ahead.begin(x)
 	if err := x.guardInput(); err != nil {
 		return err
 	}
@@ -336,6 +355,9 @@ func (x *exchange) budget() int {
 
 // call runs one hook of a stage's plugin and enters nothing in the trace.
 func (x *exchange) call(s *Stage, export string, input []byte) (wasm.Result, error) {
+	if res, err, begun := x.ahead.take(x.ctx, s, export, input); begun {
+		return res, err
+	}
 	return s.Plugin.Call(x.ctx, wasm.Call{Export: export, Input: input, Tenant: x.req.Tenant, Timeout: s.Timeout})
 }
 

@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/openai"
@@ -10,10 +12,7 @@ import (
 
 // chooseModel asks the router and settles which model answers.
 func (x *exchange) chooseModel() error {
-	models := x.route.Models
-	if x.req.Model != nil {
-		models = []Model{x.req.Model}
-	}
+	models := x.models()
 	if len(models) == 0 {
 		return ErrNoModel()
 	}
@@ -25,6 +24,14 @@ func (x *exchange) chooseModel() error {
 		return nil
 	}
 	return x.askRouter(models)
+}
+
+// models are those that the router may choose from.
+func (x *exchange) models() []Model {
+	if x.req.Model != nil {
+		return []Model{x.req.Model}
+	}
+	return x.route.Models
 }
 
 // ErrNoModel is the answer while no model is installed.
@@ -79,9 +86,7 @@ func (x *exchange) routeRequest(models []Model) *hook.RouteRequest {
 	for _, m := range models {
 		req.Models = append(req.Models, m.Info())
 	}
-	for name := range x.hostTools() {
-		req.Tools = append(req.Tools, name)
-	}
+	req.Tools = slices.Sorted(maps.Keys(x.hostTools()))
 	return req
 }
 

@@ -19,7 +19,7 @@ func withPath(p path, f func()) {
 
 func prepared(t testing.TB, p *Pool, m *Matrix) {
 	t.Helper()
-	release, err := Prepare(p, []*Matrix{m}, nil)
+	release, err := Prepare(p, []*Matrix{m}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func prepared(t testing.TB, p *Pool, m *Matrix) {
 			t.Error(err)
 		}
 	})
-	if !m.inPanels() {
+	if !m.InPanels() {
 		t.Fatalf("%s is not laid out in panels", m.Type)
 	}
 }
