@@ -210,16 +210,15 @@ func redactTrace(doc []byte, e *erasure.Entry, windows *erasure.Windows) ([]byte
 
 // forgetPrefixes removes beginnings of prompts that are kept on disk: what was made of erased text may be in them.
 func (r *Runtime) forgetPrefixes() error {
-	err := filepath.WalkDir(filepath.Join(r.dir, "prefix"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+	return filepath.WalkDir(filepath.Join(r.dir, "prefix"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			err = os.Remove(path)
 		}
-		return os.Remove(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // none was ever kept, or the engine was faster: the others must go all the same
+		}
+		return err
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // none was ever kept, or the engine was faster
-	}
-	return err
 }
 
 // erasedRecord lists, in the state, the erasures that it went through.

@@ -2,8 +2,6 @@ package edge
 
 import (
 	"encoding/json"
-	"log/slog"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -16,9 +14,7 @@ func TestUsage_AddsUpByTenantAndIsTheSameCountedAgain(t *testing.T) {
 	a := open(t, dataDir(t), withModel(tinyModel(t)), withAuth, func(c *config.Config) {
 		c.Prices = map[string]config.Price{config.Local: {Prompt: 1, Answer: 2}}
 	})
-	s := &Server{Runtime: a.rt, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(), MaxBody: 1 << 20, AdminCredentials: true}
-	admin := httptest.NewServer(s.Admin())
-	defer admin.Close()
+	admin := a.guardedAdmin()
 	all := []string{"chat", "admin"}
 	red, blue := a.key(identity.Key{Tenant: "red", Roles: all}), a.key(identity.Key{Tenant: "blue", Roles: all})
 	operator := a.key(identity.Key{Tenant: "house", Roles: []string{"operator"}})

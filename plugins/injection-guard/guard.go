@@ -63,7 +63,9 @@ func (g *Guard) Judge(req *sdk.GuardRequest) sdk.Verdict {
 		}
 		a.since(req.Start)
 	} else {
+		a.recent = recents.Get().(*recent)
 		a.run(0)
+		recents.Put(a.recent)
 	}
 	score := a.score()
 	if score < g.threshold {
@@ -92,6 +94,7 @@ type analysis struct {
 	tokens   []token
 	seen     uint64 // the classes of all tokens
 	best     window // what weighs most by the model
+	recent   *recent
 	words    int
 	meta     int // words of texts about attacks
 	apart    int // words of one letter close to each other

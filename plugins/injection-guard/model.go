@@ -3,6 +3,7 @@ package injectionguard
 import (
 	_ "embed"
 	"math"
+	"sync"
 )
 
 // The linear model is a second witness beside the rules: logistic regression over hashed words, stems and pairs of words
@@ -31,19 +32,23 @@ const (
 // the buckets.
 type weights struct {
 	bias, scale float32
-	at          string
+	at          [buckets]int8
 }
 
-var linear = func() (w [models]weights) {
+var linear = func() *[models]weights {
+	var w [models]weights
 	const size = 8 + buckets
 	for i := range w {
 		if len(weightsFile) < (i+1)*size {
-			return
+			break
 		}
 		b := weightsFile[i*size:]
-		w[i] = weights{f32(b), f32(b[4:]), b[8:size]}
+		w[i].bias, w[i].scale = f32(b), f32(b[4:])
+		for k := range buckets {
+			w[i].at[k] = int8(b[8+k])
+		}
 	}
-	return
+	return &w
 }()
 
 func f32(b string) float32 {
@@ -85,28 +90,39 @@ func (a *analysis) model() {
 	a.addRange("model", math.Round(p*970)/1000, start, end) // math.Exp differs between platforms in the last bit
 }
 
-// window keeps the run of sentences that weighs most, and where its heaviest sentence is in the folded text.
+// window keeps the run of sentences that weighs most, and where its heaviest sentence is in the folded text. A feature
+// counts once in a run: what is repeated is no more of an attack.
 type window struct {
 	z, bias      float32
 	from, to     int
-	sums         [maxWindow]float32 // of the last sentences, the newest first
+	last         [maxWindow]sum // of the last sentences, the newest first
 	starts, ends [maxWindow]int
 	n            int
 }
 
+// sum is what the weights say of a sentence, each feature counted once, and how much of it the sentence before said, and
+// only the one before that.
+type sum struct{ own, shared, older int32 }
+
 // add takes the next sentence; a run ends with it.
-func (w *window) add(sum float32, start, end int) {
-	w.sums[2], w.starts[2], w.ends[2] = w.sums[1], w.starts[1], w.ends[1]
-	w.sums[1], w.starts[1], w.ends[1] = w.sums[0], w.starts[0], w.ends[0]
-	w.sums[0], w.starts[0], w.ends[0] = sum, start, end
+func (w *window) add(s sum, scale float32, start, end int) {
+	w.last[2], w.starts[2], w.ends[2] = w.last[1], w.starts[1], w.ends[1]
+	w.last[1], w.starts[1], w.ends[1] = w.last[0], w.starts[0], w.ends[0]
+	w.last[0], w.starts[0], w.ends[0] = s, start, end
 	w.n = min(w.n+1, maxWindow)
-	total, heavy := w.bias, 0
+	total, heavy := int32(0), 0
 	for k := range w.n {
-		total += w.sums[k]
-		if w.sums[k] > w.sums[heavy] {
+		switch k {
+		case 1:
+			total -= s.shared
+		case 2:
+			total -= s.older + w.last[1].shared
+		}
+		total += w.last[k].own
+		if w.last[k].own > w.last[heavy].own {
 			heavy = k
 		}
-		if v := total - widening*float32(k); v > w.z {
+		if v := w.bias + float32(total)*scale - widening*float32(k); v > w.z {
 			w.z, w.from, w.to = v, w.starts[heavy], w.ends[heavy]
 		}
 	}
@@ -120,9 +136,52 @@ func (a *analysis) weights() *weights {
 	return &linear[ModelUser]
 }
 
+// recent knows in which sentence a feature was last: its number, from 1 to 255.
+type recent struct {
+	at  [buckets]uint8
+	now uint8
+}
+
+// next goes on by n sentences, so that what was in the last window is forgotten after maxWindow.
+func (r *recent) next(n uint8) {
+	if r.now > math.MaxUint8-n { // start again with what still counts
+		const keep = maxWindow - 1
+		for i, at := range r.at {
+			r.at[i] = 0
+			if at > r.now-keep {
+				r.at[i] = at - (r.now - keep)
+			}
+		}
+		r.now = keep
+	}
+	r.now += n
+}
+
+// recents are used again: one is as large as the weights.
+var recents = sync.Pool{New: func() any { return new(recent) }}
+
+// count adds the weight of a feature to the sum of the present sentence.
+func (r *recent) count(s *sum, f uint32, w *weights) {
+	weight := int32(w.at[f%buckets])
+	if weight == 0 {
+		return
+	}
+	age := r.now - r.at[f%buckets]
+	r.at[f%buckets] = r.now
+	switch age {
+	case 0:
+		return
+	case 1:
+		s.shared += weight
+	case 2:
+		s.older += weight
+	}
+	s.own += weight
+}
+
 // Segments returns the sentences of a text with their features, for the training.
 func Segments(text string) (out []Segment) {
-	var a analysis
+	a := analysis{recent: new(recent)}
 	a.folded.fold(text)
 	a.scan(&linear[ModelUser], func(start, end int, features []uint16) {
 		out = append(out, Segment{start, end, append([]uint16(nil), features...)})
@@ -142,9 +201,9 @@ const (
 // stemBytes is how much of a word stands for its inflected forms.
 const stemBytes = 6
 
-func bucket(h uint32) uint16 {
+func bucket(h uint32) uint32 {
 	h ^= h >> 15
 	h *= 0x2c1b3c6d
 	h ^= h >> 12
-	return uint16(h & (buckets - 1))
+	return h & (buckets - 1)
 }

@@ -22,8 +22,10 @@ func (a *analysis) scan(w *weights, collect func(start, end int, features []uint
 	a.tokens = make([]token, 0, len(b)/24+8)
 	a.best = window{z: -100, bias: w.bias}
 	var features []uint16
-	weigh := collect == nil && len(w.at) == buckets
-	sum, from, count := int32(0), 0, 0 // of the present sentence
+	seen := a.recent
+	seen.next(maxWindow)
+	var weight sum // of the present sentence
+	from, count := 0, 0
 	last, last2 := uint32(0), uint32(0)
 
 	sentence, quoted := int32(0), false
@@ -62,9 +64,10 @@ func (a *analysis) scan(w *weights, collect func(start, end int, features []uint
 					collect(from, i, features)
 					features = features[:0]
 				} else {
-					a.best.add(float32(sum)*w.scale, from, i)
+					a.best.add(weight, w.scale, from, i)
 				}
-				sum, from, count, last, last2 = 0, i, 0, 0, 0
+				seen.next(1)
+				weight, from, count, last, last2 = sum{}, i, 0, 0, 0
 			} else if ends {
 				from = i
 			}
@@ -84,10 +87,11 @@ func (a *analysis) scan(w *weights, collect func(start, end int, features []uint
 						collect(from, i, features)
 						features = features[:0]
 					} else {
-						a.best.add(float32(sum)*w.scale, from, i)
+						a.best.add(weight, w.scale, from, i)
 					}
 				}
-				sum, from, count, last, last2 = 0, i, 0, 0, 0
+				seen.next(1)
+				weight, from, count, last, last2 = sum{}, i, 0, 0, 0
 				continue
 			}
 			h = (((h^uint32(c))*16777619^uint32(b[i+1]))*16777619 ^ uint32(b[i+2])) * 16777619
@@ -159,22 +163,22 @@ func (a *analysis) scan(w *weights, collect func(start, end int, features []uint
 		if last == 0 {
 			pair = stem*31 ^ seedFirst
 		}
-		switch {
-		case weigh:
-			sum += int32(int8(w.at[bucket(h)])) + int32(int8(w.at[bucket(pair)]))
+		if collect == nil {
+			seen.count(&weight, bucket(h), w)
+			seen.count(&weight, bucket(pair), w)
 			if stem != h {
-				sum += int32(int8(w.at[bucket(stem^seedStem)]))
+				seen.count(&weight, bucket(stem^seedStem), w)
 			}
 			if last2 != 0 {
-				sum += int32(int8(w.at[bucket((last2^seedSkip)*16777619^stem*5)]))
+				seen.count(&weight, bucket((last2^seedSkip)*16777619^stem*5), w)
 			}
-		case collect != nil:
-			features = append(features, bucket(h), bucket(pair))
+		} else {
+			features = append(features, uint16(bucket(h)), uint16(bucket(pair)))
 			if stem != h {
-				features = append(features, bucket(stem^seedStem))
+				features = append(features, uint16(bucket(stem^seedStem)))
 			}
 			if last2 != 0 {
-				features = append(features, bucket((last2^seedSkip)*16777619^stem*5))
+				features = append(features, uint16(bucket((last2^seedSkip)*16777619^stem*5)))
 			}
 		}
 		last2, last = last, stem
@@ -184,16 +188,17 @@ func (a *analysis) scan(w *weights, collect func(start, end int, features []uint
 				collect(from, i, features)
 				features = features[:0]
 			} else {
-				a.best.add(float32(sum)*w.scale, from, i)
+				a.best.add(weight, w.scale, from, i)
 			}
-			sum, from, count, last, last2 = 0, i, 0, 0, 0
+			seen.next(1)
+			weight, from, count, last, last2 = sum{}, i, 0, 0, 0
 		}
 	}
 	if count > 0 {
 		if collect != nil {
 			collect(from, len(b), features)
 		} else {
-			a.best.add(float32(sum)*w.scale, from, len(b))
+			a.best.add(weight, w.scale, from, len(b))
 		}
 	}
 }

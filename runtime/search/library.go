@@ -60,7 +60,6 @@ type tenant struct {
 	index *index // nil: not in memory
 	gen   uint64
 	known bool // whether gen was read
-	used  time.Time
 }
 
 // Open returns the library over a store and finishes what an earlier process left half done.

@@ -95,7 +95,6 @@ type candidate struct {
 	score    float64
 	coverage float64
 	cosine   float64
-	text     string
 }
 
 // Search returns the chunks that answer a query best, of those that the caller may read. When that cannot be decided the

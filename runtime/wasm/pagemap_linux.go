@@ -76,7 +76,7 @@ type scanRequest struct {
 	inverted, mask, anyOf, results                          uint64
 }
 
-type scanRange struct{ start, end, categories uint64 }
+type scanRange struct{ start, end, _ uint64 } // the last: categories
 
 const (
 	pagemapScan = 0xc0606610 // _IOWR('f', 16, struct pm_scan_arg)

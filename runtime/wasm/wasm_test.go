@@ -22,7 +22,6 @@ var (
 	none []byte
 	i32  = []byte{byte(I32)}
 	i64  = []byte{byte(I64)}
-	i64s = []byte{byte(I64), byte(I64)}
 )
 
 func newHost(t testing.TB, o Options) *Host {
