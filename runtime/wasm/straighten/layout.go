@@ -39,11 +39,6 @@ func (f *function) layout() *item {
 		if order = f.order(); !f.dominate(order) {
 			return nil
 		}
-		for s := range f.segments {
-			if f.cut(s) && f.segments[s+1].number < 0 {
-				return nil
-			}
-		}
 	}
 	heads := f.heads(order)
 	// The loop around each segment, the innermost in the end: a head comes before the heads of the loops inside.
@@ -105,8 +100,9 @@ func (f *function) next(s int, visit func(int)) {
 	}
 }
 
-// order numbers the segments in reverse postorder, from 0, and returns those that are reached. What a segment falls
-// through to comes right after it where that may be.
+// order numbers the segments in reverse postorder, from 1, and returns them. What a segment falls through to comes right
+// after it where that may be. A segment that nothing leads to may still be entered: after a panic that was recovered from,
+// a function goes on at a call that stands beyond its code. So all of them are there.
 func (f *function) order() []int {
 	const open = -2
 	for s := range f.segments {
@@ -114,54 +110,68 @@ func (f *function) order() []int {
 	}
 	type visit struct{ s, at int }
 	var post []int
-	var targets [][]int
-	stack := []visit{{0, 0}}
-	f.segments[0].number = open
 	list := func(s int) (t []int) {
 		f.next(s, func(n int) { t = append(t, n) })
 		return t
 	}
-	targets = append(targets, list(0))
-	for len(stack) > 0 {
-		top := len(stack) - 1
-		v := &stack[top]
-		if v.at == len(targets[top]) {
-			post = append(post, v.s)
-			stack, targets = stack[:top], targets[:top]
+	f.roots = f.roots[:0]
+	for root := range f.segments {
+		if f.segments[root].number != -1 {
 			continue
 		}
-		t := targets[top][v.at]
-		v.at++
-		if f.segments[t].number == -1 {
-			f.segments[t].number = open
-			stack, targets = append(stack, visit{t, 0}), append(targets, list(t))
+		f.roots = append(f.roots, root)
+		f.segments[root].number = open
+		stack, targets := []visit{{root, 0}}, [][]int{list(root)}
+		for len(stack) > 0 {
+			top := len(stack) - 1
+			v := &stack[top]
+			if v.at == len(targets[top]) {
+				post = append(post, v.s)
+				stack, targets = stack[:top], targets[:top]
+				continue
+			}
+			t := targets[top][v.at]
+			v.at++
+			if f.segments[t].number == -1 {
+				f.segments[t].number = open
+				stack, targets = append(stack, visit{t, 0}), append(targets, list(t))
+			}
 		}
 	}
 	slices.Reverse(post)
 	for n, s := range post {
-		f.segments[s].number = n
+		f.segments[s].number = n + 1
 	}
 	return post
 }
 
+// outside is what comes before the segments that a function may be entered at: it dominates all.
+const outside = -1
+
 // dominate finds the immediate dominator of each segment (Cooper, Harvey and Kennedy, "A Simple, Fast Dominance
 // Algorithm", 2001). False: a segment is jumped back to by one that it does not dominate.
 func (f *function) dominate(order []int) bool {
+	const unknown = -2
 	for _, s := range order {
-		f.segments[s].dominator, f.segments[s].before = -1, nil
+		f.segments[s].dominator, f.segments[s].before = unknown, nil
 	}
 	for _, s := range order {
 		f.next(s, func(t int) { f.segments[t].before = append(f.segments[t].before, s) })
 	}
-	f.segments[0].dominator = 0
+	for _, s := range f.roots {
+		f.segments[s].dominator = outside
+	}
 	for changed := true; changed; {
 		changed = false
-		for _, s := range order[1:] {
-			g, d := &f.segments[s], -1
+		for _, s := range order {
+			g, d := &f.segments[s], unknown
+			if slices.Contains(f.roots, s) {
+				continue
+			}
 			for _, p := range g.before {
 				switch {
-				case f.segments[p].dominator < 0:
-				case d < 0:
+				case f.segments[p].dominator == unknown:
+				case d == unknown:
 					d = p
 				default:
 					d = f.common(d, p)
@@ -182,12 +192,19 @@ func (f *function) dominate(order []int) bool {
 	return true
 }
 
+func (f *function) number(s int) int {
+	if s == outside {
+		return 0
+	}
+	return f.segments[s].number
+}
+
 func (f *function) common(a, b int) int {
 	for a != b {
-		for f.segments[a].number > f.segments[b].number {
+		for f.number(a) > f.number(b) {
 			a = f.segments[a].dominator
 		}
-		for f.segments[b].number > f.segments[a].number {
+		for f.number(b) > f.number(a) {
 			b = f.segments[b].dominator
 		}
 	}
@@ -195,7 +212,7 @@ func (f *function) common(a, b int) int {
 }
 
 func (f *function) dominates(a, b int) bool {
-	for f.segments[b].number > f.segments[a].number {
+	for f.number(b) > f.number(a) {
 		b = f.segments[b].dominator
 	}
 	return a == b

@@ -37,7 +37,8 @@ type function struct {
 	label    uint32
 	table    []uint32 // segment of each K, and of any other at last
 	segments []segment
-	broken   bool // see cut
+	broken   bool  // see cut
+	roots    []int // see order
 }
 
 // segment is the code between two entries of the table.
@@ -49,7 +50,7 @@ type segment struct {
 
 	// See layout.go.
 	jumped    bool  // a jump leads here
-	number    int   // in the order in which it may be reached; -1: it cannot be
+	number    int   // in the order in which it may be reached, from 1
 	before    []int // the segments that lead to it
 	dominator int
 }
