@@ -37,7 +37,7 @@ func withModels(t *testing.T, memory int64) options {
 		c.Models = map[string]config.Model{"one": {File: files["one"]}, "two": {File: files["two"], Tier: "large"}, "three": {File: files["three"]}}
 		c.Adapters = map[string]config.Adapter{"lora": {File: lora, Base: "three"}}
 		r := c.Routes["default"]
-		r.Cache = config.CacheUse{} // every request reaches a model
+		r.Cache = config.CacheUse{}                          // every request reaches a model
 		r.Router, r.Guards = config.Stage{}, config.Guards{} // models are what is tested, not plugins on a busy machine
 		c.Routes["default"] = r
 		r.Models = []string{"two", "lora", "local"}
