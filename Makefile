@@ -57,7 +57,7 @@ generate: ## write the generated assembly again (fetches the generator's own mod
 	$(GO) generate ./runtime/slm/kernel
 
 .PHONY: clients
-clients: build ## run the official OpenAI clients against the appliance (npm, and Python where it is)
+clients: build ## run the clients of OpenAI, Anthropic, Ollama and the AI SDK against the appliance (npm, and Python where it is)
 	bench/clients/run.sh
 
 .PHONY: bench
@@ -86,6 +86,15 @@ DURATION ?= 1h
 .PHONY: soak-engine
 soak-engine: ## mixed load on the engine for DURATION (1h): each answer equals its solo run, nothing leaks or stalls
 	$(GO) test ./runtime/slm/engine -run TestSoak -soak $(DURATION) -v -timeout 0
+
+QEMU_ARM64 ?= qemu-aarch64-static
+.PHONY: test-arm64
+test-arm64: ## test the arm64 kernels, and models against llama.cpp's references, under qemu where it is installed
+	@if command -v $(QEMU_ARM64) >/dev/null; then \
+	  for cpu in max cortex-a76 cortex-a72; do echo "$$cpu"; \
+	    GOARCH=arm64 $(GO) test -exec "$(QEMU_ARM64) -cpu $$cpu" ./runtime/slm/kernel || exit 1; done; \
+	  GOARCH=arm64 $(GO) test -exec "$(QEMU_ARM64) -cpu max" -run "Reference|EqualLlamaCpp" ./runtime/slm/engine ./runtime/slm/model; \
+	else echo "arm64 left out: it needs $(QEMU_ARM64)"; fi
 
 FUZZTIME ?= 20s
 .PHONY: fuzz

@@ -22,9 +22,17 @@ import (
 
 // openDocuments opens the library and starts to work off what was submitted to it.
 func (r *Runtime) openDocuments() error {
-	embedder := embedding.Lexical{}
+	var embedder embedding.Embedder = embedding.Lexical{}
+	o := search.Options{Store: r.store.Documents(), Logger: r.log}
+	if r.embedder != nil {
+		embedder = r.embedder
+	}
+	if r.reranker != nil {
+		o.Reranker = r.reranker
+	}
+	o.Embedder = embedder
 	var err error
-	r.library, err = search.Open(search.Options{Store: r.store.Documents(), Embedder: embedder, Logger: r.log})
+	r.library, err = search.Open(o)
 	if err != nil {
 		return err
 	}

@@ -3,8 +3,10 @@ package runtime
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -18,6 +20,7 @@ import (
 	"github.com/ledge-run/ledge/runtime/embedding"
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
+	"github.com/ledge-run/ledge/runtime/search"
 	"github.com/ledge-run/ledge/runtime/slm/engine"
 )
 
@@ -31,6 +34,8 @@ const (
 type encoderModel struct {
 	id, digest string
 	engine     *engine.Engine
+	query      string // prefix of questions
+	document   string // prefix of documents
 	leave      func() // ends the use of an installed model
 }
 
@@ -44,7 +49,7 @@ func (r *Runtime) openEncoder(ctx context.Context, cfg config.Encoder) (*encoder
 	if err != nil {
 		return nil, err
 	}
-	m := &encoderModel{id: id, leave: d.leave}
+	m := &encoderModel{id: id, leave: d.leave, query: cfg.QueryPrefix, document: cfg.DocumentPrefix}
 	if m.digest, err = r.digestOf(ctx, d.file); err == nil {
 		d.opts.Digest, d.opts.Logger = m.digest, r.log
 		m.engine, err = engine.Open(d.file, d.opts)
@@ -82,22 +87,50 @@ func (r *Runtime) closeEncoders() error {
 	return errors.Join(errs...)
 }
 
-var _ embedding.Embedder = (*encoderModel)(nil)
+var (
+	_ embedding.Asymmetric = (*encoderModel)(nil)
+	_ search.Reranker      = (*encoderModel)(nil)
+)
 
 // Embed implements embedding.Embedder; what is beyond the model's context is left out.
 func (m *encoderModel) Embed(ctx context.Context, texts []string) ([][]float32, error) {
 	ids := make([][]int32, len(texts))
 	for i, text := range texts {
-		ids[i] = m.engine.EmbedTokens(text, true)
+		ids[i] = m.engine.EmbedTokens(m.document+text, true)
 	}
 	return m.engine.EmbedIDs(ctx, ids)
+}
+
+// EmbedQuery implements embedding.Asymmetric.
+func (m *encoderModel) EmbedQuery(ctx context.Context, text string) ([]float32, error) {
+	vectors, err := m.engine.EmbedIDs(ctx, [][]int32{m.engine.EmbedTokens(m.query+text, true)})
+	if err != nil {
+		return nil, err
+	}
+	return vectors[0], nil
+}
+
+// Rerank implements search.Reranker: larger is better, without bounds.
+func (m *encoderModel) Rerank(ctx context.Context, query string, texts []string) ([]float64, error) {
+	scores, _, err := m.engine.Rerank(ctx, query, texts)
+	out := make([]float64, len(scores))
+	for i, s := range scores {
+		out[i] = float64(s)
+	}
+	return out, err
 }
 
 // Dimensions implements embedding.Embedder.
 func (m *encoderModel) Dimensions() int { return m.engine.Info().Embedding }
 
-// Digest implements embedding.Embedder: the file's, since nothing else changes its vectors.
-func (m *encoderModel) Digest() string { return m.digest }
+// Digest implements embedding.Embedder: the file's, and with it what is put before documents.
+func (m *encoderModel) Digest() string {
+	if m.document == "" {
+		return m.digest
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %q", m.digest, m.document))
+	return hex.EncodeToString(sum[:])
+}
 
 // Embedder is the model for embeddings, nil if none is configured.
 func (r *Runtime) Embedder() embedding.Embedder {

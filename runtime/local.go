@@ -30,7 +30,10 @@ type localModel struct {
 	leave   func()               // ends the use of an installed model
 }
 
-var _ pipeline.Model = (*localModel)(nil)
+var (
+	_ pipeline.Model   = (*localModel)(nil)
+	_ pipeline.Counter = (*localModel)(nil)
+)
 
 // resident is a model in memory.
 type resident struct {
@@ -68,6 +71,16 @@ func (m *localModel) decode(ctx context.Context, ids []int32) (string, error) {
 		}
 	}
 	return in.engine.Tokenizer().Decode(ids), nil
+}
+
+// CountTokens implements pipeline.Counter.
+func (m *localModel) CountTokens(ctx context.Context, text string) (int, error) {
+	in, release, err := m.acquire(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	return len(in.engine.Tokenizer().Encode(text, tokenizer.Options{})), nil
 }
 
 // Generate runs the engine. Text that asks for a tool comes back as a call and is not emitted.

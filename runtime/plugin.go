@@ -39,6 +39,8 @@ type generation struct {
 	plugin   *wasm.Plugin
 	manifest *manifest.Manifest
 	modified time.Time // of the files it was loaded from
+	// credentials: a filter that sees the headers with keys and cookies
+	credentials bool
 }
 
 // maxModule bounds a plugin file, in bytes.
@@ -155,7 +157,8 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 		}
 	}
 	o := wasm.PluginOptions{Name: p.name, Seed: p.cfg.Seed, Breaker: breaker(p.cfg.Breaker)}
-	if err := r.grant(p, m, &o); err != nil {
+	g := &generation{modified: modified}
+	if err := r.grant(p, m, &o, &g.credentials); err != nil {
 		return nil, err
 	}
 	settings := maps.Clone(m.Config)
@@ -165,7 +168,7 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 	maps.Copy(settings, p.cfg.Config)
 	limits := wasm.Limits{Timeout: m.Limits.Timeout.D(), Fuel: m.Limits.Fuel, MemoryBytes: uint64(m.Limits.Memory),
 		OutputBytes: int(m.Limits.Output), StackBytes: int(m.Limits.Stack), LogBytes: int(m.Limits.Log),
-		HostCalls: m.Limits.HostCalls, KVBytes: int(m.Limits.KV), Instances: m.Limits.Instances}
+		HostCalls: m.Limits.HostCalls, KVBytes: int(m.Limits.KV), Tokens: m.Limits.Tokens, Instances: m.Limits.Instances}
 	if p.cfg.Timeout > 0 {
 		limits.Timeout = p.cfg.Timeout.D()
 	}
@@ -176,6 +179,9 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 		limits.Fuel = p.cfg.Fuel
 	}
 	o.Limits, o.Config = limits, settings
+	for _, l := range m.Linked {
+		o.Linked = append(o.Linked, wasm.LinkedModule(l))
+	}
 	if builtin := p.cfg.Builtin; builtin != "" {
 		o.Reread = func() ([]byte, error) {
 			module, _, err := plugins.Builtin(builtin)
@@ -197,7 +203,8 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 	if err != nil {
 		return nil, errors.Join(err, loaded.Close(ctx))
 	}
-	return &generation{loaded, m, modified}, nil
+	g.plugin, g.manifest = loaded, m
+	return g, nil
 }
 
 // read returns the module, its manifest (nil without one) and when they last changed.
@@ -323,6 +330,12 @@ func (r *Runtime) healthy(ctx context.Context, p *Plugin, g *generation) error {
 		}
 	}
 	for _, h := range g.manifest.Hooks {
+		if h == manifest.HookTransform {
+			if err := probeFilter(ctx, g); err != nil {
+				return fmt.Errorf("health check: %w", err)
+			}
+			continue
+		}
 		export, input := probe(h)
 		if _, err := g.plugin.Call(ctx, wasm.Call{Export: export, Input: input}); err != nil {
 			return fmt.Errorf("health check: %w", err)

@@ -13,7 +13,7 @@ import (
 // grant lends a plugin what its manifest asks for AND the site grants it AND the site's ceiling allows. A built-in
 // plugin needs no grant: it is part of what the site installed. What is missing is an error, unless the manifest says
 // by NAME? that the plugin can do without; then the call that uses it fails.
-func (r *Runtime) grant(p *Plugin, m *manifest.Manifest, o *wasm.PluginOptions) error {
+func (r *Runtime) grant(p *Plugin, m *manifest.Manifest, o *wasm.PluginOptions, credentials *bool) error {
 	asks, err := capability.ParseGrants(m.Capabilities)
 	if err != nil {
 		return fmt.Errorf("manifest: %w", err)
@@ -39,12 +39,17 @@ func (r *Runtime) grant(p *Plugin, m *manifest.Manifest, o *wasm.PluginOptions) 
 		return denied(name, "sandbox.ceiling")
 	}
 	has := func(name string) bool { return asks.Has(name) && grants.Has(name) && ceiling.Has(name) }
-	if kv := capability.KV(kvStore{r.store.KV()}); has("kv") {
-		o.Functions = append(o.Functions, kv...)
-	} else if asks.Has("kv") {
-		o.Functions = append(o.Functions, capability.Denied("kv", kv)...)
+	for name, functions := range map[string][]wasm.HostFunction{
+		"kv": capability.KV(kvStore{r.store.KV()}), "slm": capability.SLM(lent{r}), "search": capability.Search(lent{r}),
+	} {
+		if has(name) {
+			o.Functions = append(o.Functions, functions...)
+		} else if asks.Has(name) {
+			o.Functions = append(o.Functions, capability.Denied(name, functions)...)
+		}
 	}
 	o.PreciseClock = has("clock")
+	*credentials = has("credentials")
 	if e := capability.HTTP(asks, grants, ceiling); e != nil {
 		o.HTTP = e.HTTP
 	}

@@ -29,7 +29,7 @@ func (r *Runtime) record(t *pipeline.Trace, observe func(*pipeline.Trace)) {
 	doc, err := json.Marshal(t)
 	if err == nil {
 		// The request is over; its trace is kept even if its client is gone.
-		err = r.store.Traces().Put(context.Background(), t.Tenant, t.ID, doc)
+		err = r.store.Traces().Put(context.Background(), t.Tenant, t.ID, doc, r.use(t))
 	}
 	if err != nil {
 		r.log.Error("trace not kept", "request", t.ID, "error", err)
@@ -52,7 +52,16 @@ func (c cacheStore) Put(ctx context.Context, tenant string, key [32]byte, value 
 type kvStore struct{ *state.KV }
 
 func (s kvStore) Set(ctx context.Context, plugin, tenant, key string, value []byte, ttl time.Duration) error {
-	err := s.KV.Set(ctx, plugin, tenant, key, value, ttl)
+	return refusal(s.KV.Set(ctx, plugin, tenant, key, value, ttl))
+}
+
+func (s kvStore) CompareAndSet(ctx context.Context, plugin, tenant, key string, old, value []byte, ttl time.Duration) (bool, error) {
+	done, err := s.KV.CompareAndSet(ctx, plugin, tenant, key, old, value, ttl)
+	return done, refusal(err)
+}
+
+// refusal is a store's error as a plugin is told it.
+func refusal(err error) error {
 	switch {
 	case errors.Is(err, state.ErrQuota):
 		return capability.ErrQuota

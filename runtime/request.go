@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/ledge-run/ledge/runtime/openai"
@@ -50,6 +51,10 @@ func (r *Runtime) chatRequest(id string, who Identity, req *openai.ChatRequest) 
 		if t.Type != "function" || t.Function.Name == "" {
 			return nil, openai.Invalid(fmt.Sprintf("tools[%d]", i), "invalid_value", "tools[%d] must be of type function and have a name", i)
 		}
+	}
+	if c := req.ToolChoice; c != nil && c.Mode != "none" && c.Mode != "auto" &&
+		!slices.ContainsFunc(req.Tools, func(t openai.Tool) bool { return c.Mode == "required" || t.Function.Name == c.Function }) {
+		return nil, openai.Invalid("tool_choice", "invalid_value", "tool_choice asks for a tool that tools does not offer")
 	}
 	format, err := formatOf(req.ResponseFormat, &req.Extensions)
 	if err != nil {

@@ -19,15 +19,19 @@ import (
 // place together.
 func (r *Runtime) buildRoutes(ctx context.Context) error {
 	routes := make(map[string]*pipeline.Route, len(r.cfg.Routes))
+	transforms := make(map[string][]Transform)
 	for name, cfg := range r.cfg.Routes {
 		route, err := r.buildRoute(ctx, name, &cfg)
 		if err != nil {
 			return fmt.Errorf("route %s: %w", name, err)
 		}
 		routes[name] = route
+		if transforms[name], err = r.transformsOf(cfg.Transform); err != nil {
+			return fmt.Errorf("route %s: %w", name, err)
+		}
 	}
 	r.routesMu.Lock()
-	r.routes = routes
+	r.routes, r.transforms = routes, transforms
 	r.routesMu.Unlock()
 	return nil
 }

@@ -50,12 +50,14 @@ type Runtime struct {
 	pipe               pipeline.Pipeline
 	library            *search.Library
 	ingest             *ingest.Queue
+	erasing            sync.RWMutex // held by an erasure, and for reading by requests
 	started            time.Time
 	meanings           *semantic.Index
 	reports            atomic.Int64 // wrong answers of the cache
 
-	routesMu sync.RWMutex
-	routes   map[string]*pipeline.Route
+	routesMu   sync.RWMutex
+	routes     map[string]*pipeline.Route
+	transforms map[string][]Transform // by route
 
 	auth    *identity.Authenticator // nil: no credentials are asked for
 	keys    *identity.Keys
@@ -109,6 +111,9 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 		Trace: func(t *pipeline.Trace) { r.record(t, o.OnTrace) },
 	}
 	if err = r.openDocuments(); err != nil {
+		return nil, err
+	}
+	if err = r.replayErasures(ctx); err != nil {
 		return nil, err
 	}
 	if err = r.buildRoutes(ctx); err != nil {
@@ -213,6 +218,8 @@ func (r *Runtime) run(ctx context.Context, who Identity, req *pipeline.Request, 
 		return r.reject(req.ID, who, req.Endpoint, name, req.Stream, err)
 	}
 	defer release()
+	r.erasing.RLock()
+	defer r.erasing.RUnlock()
 	if lease != nil {
 		client := emit
 		emit = func(e pipeline.Event) error {

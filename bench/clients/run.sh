@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Runs the official clients, unmodified, against an appliance of its own on free ports: OpenAI's in detail, and theirs, Anthropic's,
-# Ollama's and the AI SDK through the same checks on a local and on a remote (mock) model.
+# Runs clients that people use, unmodified, against appliances of its own on free ports: the official OpenAI clients for
+# Node and Python in depth, then those of OpenAI, Anthropic, Ollama and the AI SDK through one conformance script, on a model
+# of the device and on one of another appliance.
 #
 #   bench/clients/run.sh                                  # with a small random model
 #   MODEL=FILE.gguf REFERENCE=FILE.json bench/clients/run.sh   # texts must be those of the reference
 #
-# Node's client is installed beside this script with npm ci. Python's takes part where python3 has the package openai.
+# Node's clients are installed beside this script with npm ci. Python's takes part where python3 has the package openai.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
@@ -15,37 +16,37 @@ command -v node >/dev/null && command -v npm >/dev/null || { echo "Node and npm 
 [ -d "$here/node_modules/ollama" ] || (cd "$here" && npm ci --silent --no-audit --no-fund)
 
 work=$(mktemp -d)
-pid=
-mock=
+pids=()
 stop() {
-  for p in $pid $mock; do kill "$p" 2>/dev/null && wait "$p" 2>/dev/null || true; done
+  for p in "${pids[@]}"; do kill "$p" 2>/dev/null && wait "$p" 2>/dev/null || true; done
   rm -rf "$work"
 }
 trap stop EXIT
+
+# serve NAME ARGUMENT... starts an appliance and leaves the address of its API in base. Port 0 lets the kernel choose; the
+# banner says what it chose.
+serve() {
+  local name=$1
+  shift
+  "$ledge" serve --data "$work/$name" --listen 127.0.0.1:0 --admin 127.0.0.1:0 "$@" >"$work/$name.out" 2>"$work/$name.err" &
+  pids+=($!)
+  for _ in $(seq 600); do
+    base=$(sed -n 's/^ *api *\(http.*\)$/\1/p' "$work/$name.out")
+    [ -z "$base" ] || return 0
+    kill -0 "${pids[-1]}" 2>/dev/null || break
+    sleep 0.1
+  done
+  echo "the appliance did not start:" >&2
+  cat "$work/$name.out" "$work/$name.err" >&2
+  exit 1
+}
 
 model=${MODEL:-}
 if [ -z "$model" ]; then
   model=$work/tiny.gguf
   go run ./bench/tinymodel -o "$model"
 fi
-# Port 0 lets the kernel choose; the appliance's banner says what it chose.
-node "$here/mock.mjs" >"$work/port" &
-mock=$!
-for _ in $(seq 100); do [ -s "$work/port" ] && break; sleep 0.1; done
-cat >"$work/ledge.yaml" <<YAML
-upstreams:
-  mock: {base_url: "http://127.0.0.1:$(cat "$work/port")/v1", api_key: none, models: [m]}
-YAML
-"$ledge" serve -c "$work/ledge.yaml" --data "$work/data" --model "$model" --listen 127.0.0.1:0 --admin 127.0.0.1:0 >"$work/out" 2>"$work/err" &
-pid=$!
-base=
-for _ in $(seq 300); do
-  base=$(sed -n 's/^ *api *\(http.*\)$/\1/p' "$work/out")
-  [ -z "$base" ] || break
-  kill -0 "$pid" 2>/dev/null || break
-  sleep 0.1
-done
-[ -n "$base" ] || { echo "the appliance did not start:" >&2; cat "$work/out" "$work/err" >&2; exit 1; }
+serve device --model "$model"
 
 status=0
 echo "openai for Node $(node -p "require('$here/node_modules/openai/package.json').version")"
@@ -56,8 +57,15 @@ if python3 -c 'import openai' 2>/dev/null; then
 else
   echo "openai for Python is left out: python3 has no package openai"
 fi
-for target in default mock/m; do
-  echo "conformance against $target: openai, @anthropic-ai/sdk, ollama, AI SDK"
-  node "$here/conformance.mjs" "$base" "$target" || status=1
-done
+
+cat >"$work/remote.yaml" <<EOF
+upstreams:
+  box: {base_url: "$base", models: [default]}
+routes:
+  remote:
+    models: [box/default]
+    guards: {input: [{plugin: injection-guard, on_error: closed}]}
+EOF
+serve remote -c "$work/remote.yaml" --model "$model"
+node "$here/conformance.mjs" "$base" default remote || status=1
 exit $status

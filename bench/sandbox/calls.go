@@ -117,9 +117,9 @@ func ledge(ctx context.Context, module []byte, export, input string) (func() err
 	if err != nil {
 		return nil, nil, err
 	}
-	in := []byte(input)
+	call := wasm.Call{Export: export, Input: []byte(input), Untimed: true}
 	return func() error {
-		_, err := p.Call(ctx, wasm.Call{Export: export, Input: in, Untimed: true})
+		_, err := p.Call(ctx, call)
 		return err
 	}, func() { h.Close(ctx) }, nil
 }

@@ -21,7 +21,7 @@ import (
 
 func main() {
 	quick := flag.Bool("quick", false, "a tenth of the rounds")
-	only := flag.String("only", "calls,metering,instances,request", "the parts to run")
+	only := flag.String("only", "calls,metering,instances,request,limits", "the parts to run")
 	flag.Parse()
 	b := &bench{scale: 10, only: strings.Split(*only, ",")}
 	if *quick {
@@ -41,7 +41,7 @@ type bench struct {
 
 func (b *bench) run(ctx context.Context) error {
 	fmt.Printf("%s %s/%s, %d CPUs\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	parts := map[string]func(context.Context) error{"calls": b.calls, "metering": b.metering, "instances": b.instances, "request": b.request}
+	parts := map[string]func(context.Context) error{"calls": b.calls, "metering": b.metering, "instances": b.instances, "request": b.request, "limits": b.limits}
 	for _, name := range b.only {
 		part := parts[name]
 		if part == nil {

@@ -46,6 +46,8 @@ type shelf interface {
 	List(ctx context.Context) ([]search.Document, error)
 	Remove(ctx context.Context, doc string) (*search.Document, error)
 	Search(ctx context.Context, req *edge.SearchRequest) ([]search.Hit, error)
+	Reindex(ctx context.Context, progress func(search.Reindexed)) (search.Reindexed, error)
+	Erase(ctx context.Context, req runtime.EraseRequest) (*runtime.EraseReport, error)
 	Close() error
 }
 
@@ -144,6 +146,11 @@ func (s *remoteShelf) Search(ctx context.Context, req *edge.SearchRequest) ([]se
 	return out.Hits, err
 }
 
+func (s *remoteShelf) Erase(ctx context.Context, req runtime.EraseRequest) (*runtime.EraseReport, error) {
+	out := &runtime.EraseReport{}
+	return out, askAdmin(ctx, s.admin, "POST", "/admin/v1/erase", req, out)
+}
+
 func (s *remoteShelf) Close() error { return nil }
 
 // localShelf is the state directory, opened by this process.
@@ -178,6 +185,10 @@ func (s *localShelf) Search(ctx context.Context, req *edge.SearchRequest) ([]sea
 	return r.Hits, nil
 }
 
+func (s *localShelf) Erase(ctx context.Context, req runtime.EraseRequest) (*runtime.EraseReport, error) {
+	return s.rt.Erase(ctx, req)
+}
+
 func (s *localShelf) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
@@ -193,7 +204,7 @@ func newDocsCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newDocsAddCommand(), newDocsListCommand(), newDocsRemoveCommand(), newDocsStatusCommand(), newDocsSearchCommand())
+	c.AddCommand(newDocsAddCommand(), newDocsListCommand(), newDocsRemoveCommand(), newDocsStatusCommand(), newDocsSearchCommand(), newDocsReindexCommand())
 	return c
 }
 

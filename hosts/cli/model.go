@@ -53,6 +53,18 @@ func (f *modelFlags) register(c *cobra.Command) {
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document")
 }
 
+// orArgument takes an argument as the model's file, for people who leave --model away.
+func (f *modelFlags) orArgument(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case len(args) > 1 || f.file != "":
+		return usagef("unexpected argument %q; see %s --help", args[len(args)-1], c.CommandPath())
+	}
+	f.file = args[0]
+	return nil
+}
+
 // open loads the model with a cache that keeps keys and values exactly as computed.
 func (f *modelFlags) open() (*engine.Engine, error) {
 	return f.openWith(engine.Options{ExactKV: true})
@@ -77,7 +89,7 @@ func newModelInspectCommand() *cobra.Command {
 	var f modelFlags
 	c := &cobra.Command{
 		Use: "inspect", Short: "Show what a model file holds and what it needs",
-		Example: "  ledge model inspect --model model.gguf", Args: cobra.NoArgs,
+		Example: "  ledge model inspect --model model.gguf", Args: f.orArgument,
 		RunE: func(c *cobra.Command, _ []string) error {
 			e, err := f.open()
 			if err != nil {
@@ -122,7 +134,7 @@ func newModelTokenizeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "tokenize", Short: "Turn text into token ids",
 		Example: "  ledge model tokenize --model model.gguf --input 'Hello world'\n  ledge model tokenize --model model.gguf --input @file.txt --no-special --json",
-		Args:    cobra.NoArgs,
+		Args:    f.orArgument,
 		RunE: func(c *cobra.Command, _ []string) error {
 			e, err := f.open()
 			if err != nil {
@@ -159,7 +171,7 @@ func newModelLogitsCommand() *cobra.Command {
 	var top int
 	c := &cobra.Command{
 		Use: "logits", Short: "Show the logits after the last of some tokens",
-		Example: "  ledge model logits --model model.gguf --tokens 1,403,407 --top 20 --json", Args: cobra.NoArgs,
+		Example: "  ledge model logits --model model.gguf --tokens 1,403,407 --top 20 --json", Args: f.orArgument,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ids, err := parseTokens(tokens)
 			if err != nil {
@@ -227,7 +239,7 @@ func newModelRunCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "run", Short: "Continue a prompt, without plugins",
 		Example: "  ledge model run --model model.gguf -p 'Once upon a time' -n 100 --temp 0\n  ledge model run --model model.gguf --chat -p 'Why is the sky blue?'",
-		Args:    cobra.NoArgs,
+		Args:    f.orArgument,
 		RunE: func(c *cobra.Command, _ []string) error {
 			e, err := f.openWith(engine.Options{ExactKV: true, Draft: draft})
 			if err != nil {
@@ -293,7 +305,7 @@ func newModelBenchCommand() *cobra.Command {
 	var prompt, n, reps, parallel, prefix int
 	c := &cobra.Command{
 		Use: "bench", Short: "Measure prefill and decode in tokens a second",
-		Example: "  ledge model bench --model model.gguf -p 512 -n 128 -t 4 -r 5 --json\n  ledge model bench --model model.gguf -n 32 --parallel 8 --prefix 1000", Args: cobra.NoArgs,
+		Example: "  ledge model bench --model model.gguf -p 512 -n 128 -t 4 -r 5 --json\n  ledge model bench --model model.gguf -n 32 --parallel 8 --prefix 1000", Args: f.orArgument,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if prompt < 1 || n < 1 || reps < 1 || parallel < 0 || prefix < 0 {
 				return usagef("-p, -n and -r must be at least 1, --parallel and --prefix not negative")

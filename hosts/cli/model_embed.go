@@ -15,7 +15,7 @@ func newModelEmbedCommand() *cobra.Command {
 		Long: `Embed prints the text's embedding: the states of its tokens, pooled as the model file says (mean where it says
 nothing) and normalised. Encoders such as BERT are made for it; generative models give one too.`,
 		Example: "  ledge model embed --model bge-small.gguf --input 'a query' --json\n  ledge model embed --model bge-small.gguf --input @passage.txt --truncate",
-		Args:    cobra.NoArgs,
+		Args:    f.orArgument,
 		RunE: func(c *cobra.Command, _ []string) error {
 			text, err := readInput(input, c.InOrStdin())
 			if err != nil {

@@ -32,11 +32,6 @@ func newPluginCommand() *cobra.Command {
 	return c
 }
 
-// grants are the capabilities that a plugin can be given on the command line.
-var grants = map[string]func() []wasm.HostFunction{
-	"kv": func() []wasm.HostFunction { return capability.KV(&capability.MemoryStore{}) },
-}
-
 // pluginCall is one result of ledge plugin call --json.
 type pluginCall struct {
 	Output     string       `json:"output"`
@@ -69,23 +64,29 @@ func newPluginCallCommand() *cobra.Command {
 		Short: "Call one export of a plugin in the sandbox",
 		Long: "Call one export of a plugin in the sandbox, under limits and with nothing but what is granted here.\n" +
 			"FILE is a module (.wasm) or an Extism manifest (.json), whose config, timeout and memory hold where no flag says else.\n" +
+			"An http-wasm filter is called by its export handle_request, with a request and the response behind it as JSON:\n" +
+			"{\"request\":{\"method\",\"uri\",\"headers\",\"body\"},\"response\":{\"status\",\"headers\",\"body\"}}; handle_response is called as well.\n" +
 			"The output goes to standard output, log lines and the error to standard error. Exit status 1: a call failed.",
 		Example: "  ledge plugin call guard.wasm guard --input '{\"stage\":\"input\",\"text\":\"hi\"}' --json\n" +
 			"  ledge plugin call tools.wasm call --input @request.json --timeout 50ms --memory 16MiB\n" +
+			"  ledge plugin call fetch.wasm run --grant 'http=GET https://example.com' --timeout 5s\n" +
 			"  ledge plugin call guard.wasm guard --jsonl --input - < requests.jsonl",
 		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			o, err := pluginOptions(args[0], settings, granted)
+			module, m, err := readPlugin(args[0])
 			if err != nil {
 				return err
 			}
-			module, m, err := readPlugin(args[0])
+			o, err := pluginOptions(args[0], m, settings, granted)
 			if err != nil {
 				return err
 			}
 			o.Limits = wasm.Limits{Timeout: timeout, Fuel: fuel}
 			if m != nil {
 				o.Limits.MemoryBytes = uint64(m.Limits.Memory)
+				for _, l := range m.Linked {
+					o.Linked = append(o.Linked, wasm.LinkedModule(l))
+				}
 				if t := m.Limits.Timeout.D(); t > 0 && !c.Flags().Changed("timeout") {
 					o.Limits.Timeout = t
 				}
@@ -126,7 +127,7 @@ func newPluginCallCommand() *cobra.Command {
 	f.DurationVar(&timeout, "timeout", wasm.DefaultTimeout, "time limit of a call")
 	f.Uint64Var(&fuel, "fuel", 0, "fuel limit of a call, about one unit per instruction; 0 for the default")
 	f.StringVar(&memory, "memory", "", "memory limit, for example 16MiB (default 32MiB)")
-	f.StringArrayVar(&granted, "grant", nil, "capability to grant: kv, kept in memory for this command; may be repeated")
+	f.StringArrayVar(&granted, "grant", nil, "capability to grant: kv (kept in memory for this command), clock, or http=RULE such as 'http=GET,POST https://api.example.com/v1'; may be repeated")
 	f.BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
 }
@@ -142,7 +143,8 @@ func readPlugin(file string) ([]byte, *manifest.Manifest, error) {
 	return module, m, err
 }
 
-func pluginOptions(file string, settings, granted []string) (wasm.PluginOptions, error) {
+// pluginOptions are what the command line grants and, where there is a manifest that asks for HTTP, no more than it asks for.
+func pluginOptions(file string, m *manifest.Manifest, settings, granted []string) (wasm.PluginOptions, error) {
 	o := wasm.PluginOptions{Name: strings.TrimSuffix(filepath.Base(file), ".wasm"), Config: make(map[string]string)}
 	for _, s := range settings {
 		k, v, ok := strings.Cut(s, "=")
@@ -151,12 +153,29 @@ func pluginOptions(file string, settings, granted []string) (wasm.PluginOptions,
 		}
 		o.Config[k] = v
 	}
-	for _, g := range granted {
-		functions, ok := grants[g]
-		if !ok {
-			return o, usagef("--grant %q: there is no such capability; known is kv", g)
+	grants, err := capability.ParseGrants(granted)
+	if err != nil {
+		return o, usagef("--grant: %v", err)
+	}
+	for _, name := range []string{"slm", "search"} {
+		if grants.Has(name) {
+			return o, usagef("--grant %s: models and documents are lent by an appliance; put the plugin on a route of ledge serve", name)
 		}
-		o.Functions = append(o.Functions, functions()...)
+	}
+	if grants.Has("kv") {
+		o.Functions = append(o.Functions, capability.KV(&capability.MemoryStore{})...)
+	}
+	o.PreciseClock = grants.Has("clock")
+	egress := capability.HTTP(grants)
+	if m != nil && len(m.Capabilities) > 0 {
+		asks, err := capability.ParseGrants(m.Capabilities)
+		if err != nil {
+			return o, err
+		}
+		egress = capability.HTTP(asks, grants)
+	}
+	if egress != nil {
+		o.HTTP = egress.HTTP
 	}
 	return o, nil
 }
@@ -189,7 +208,11 @@ func callPlugin(ctx context.Context, module []byte, o wasm.PluginOptions, export
 	}
 	failed := false
 	for _, in := range inputs {
-		res, err := plugin.Call(ctx, wasm.Call{Export: export, Input: in})
+		call := func() (wasm.Result, error) { return plugin.Call(ctx, wasm.Call{Export: export, Input: in}) }
+		if plugin.ABI() == "http-wasm" && export == "handle_request" {
+			call = func() (wasm.Result, error) { return callFilter(ctx, plugin, in) }
+		}
+		res, err := call()
 		failed = failed || err != nil
 		if err := p.call(res, err); err != nil {
 			return err

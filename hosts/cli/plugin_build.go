@@ -16,6 +16,7 @@ import (
 
 	"github.com/ledge-run/ledge/runtime/manifest"
 	"github.com/ledge-run/ledge/runtime/wasm/meter"
+	"github.com/ledge-run/ledge/runtime/wasm/straighten"
 )
 
 // toolchain builds the plugins of one language.
@@ -118,6 +119,14 @@ func buildPlugin(ctx context.Context, dir, output string, m *manifest.Manifest) 
 	module, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
+	}
+	if t.language == "go" {
+		if module, err = straighten.Module(module); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(file, module, 0o644); err != nil {
+			return nil, err
+		}
 	}
 	info, err := meter.Inspect(module)
 	if err == nil {

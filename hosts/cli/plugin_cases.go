@@ -75,11 +75,16 @@ func newPluginTestCommand() *cobra.Command {
 			if asks.Has("kv") && !slices.Contains(granted, "kv") {
 				granted = append(granted, "kv")
 			}
-			o, err := pluginOptions(m.Name, nil, granted)
+			o, err := pluginOptions(m.Name, m, nil, granted)
 			if err != nil {
 				return err
 			}
 			o.PreciseClock = asks.Has("clock")
+			for name, functions := range map[string][]wasm.HostFunction{"slm": capability.SLM(nil), "search": capability.Search(nil)} {
+				if asks.Has(name) {
+					o.Functions = append(o.Functions, capability.Denied(name, functions)...) // an appliance lends them
+				}
+			}
 			o.Config = m.Config
 			o.Limits = wasm.Limits{Timeout: time.Duration(m.Limits.Timeout), MemoryBytes: uint64(m.Limits.Memory), Fuel: m.Limits.Fuel,
 				OutputBytes: int(m.Limits.Output), StackBytes: int(m.Limits.Stack), LogBytes: int(m.Limits.Log),

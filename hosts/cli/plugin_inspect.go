@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ledge-run/ledge/runtime/capability"
+	"github.com/ledge-run/ledge/runtime/manifest"
 	"github.com/ledge-run/ledge/runtime/wasm"
 	"github.com/ledge-run/ledge/runtime/wasm/meter"
 )
@@ -47,11 +49,11 @@ func newPluginInspectCommand() *cobra.Command {
 		Long:  "FILE is a module (.wasm) or an Extism manifest (.json).",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			module, _, err := readPlugin(args[0])
+			module, m, err := readPlugin(args[0])
 			if err != nil {
 				return err
 			}
-			r, err := inspectPlugin(c.Context(), args[0], module)
+			r, err := inspectPlugin(c.Context(), args[0], module, m)
 			if err != nil {
 				return err
 			}
@@ -70,22 +72,25 @@ func newPluginInspectCommand() *cobra.Command {
 	return c
 }
 
-func inspectPlugin(ctx context.Context, file string, module []byte) (r *pluginReport, err error) {
+func inspectPlugin(ctx context.Context, file string, module []byte, m *manifest.Manifest) (r *pluginReport, err error) {
 	digest := sha256.Sum256(module)
 	r = &pluginReport{Digest: "sha256:" + hex.EncodeToString(digest[:]), Bytes: len(module), Exports: []string{}, Imports: []string{}, Asks: []string{}}
 	if info, err := meter.Inspect(module); err == nil {
 		r.describe(info)
 	}
-	if m, err := meter.Rewrite(module); err == nil {
-		r.Metering = pluginMetering{len(m.Module), 100*len(m.Module)/len(module) - 100, m.Checks, m.SegmentsIn, m.SegmentsOut, m.Restorable}
+	if w, err := meter.Rewrite(module); err == nil {
+		r.Metering = pluginMetering{len(w.Module), 100*len(w.Module)/len(module) - 100, w.Checks, w.SegmentsIn, w.SegmentsOut, w.Restorable}
 	}
-	all := make([]string, 0, len(grants))
-	for g := range grants {
-		all = append(all, g)
-	}
-	o, err := pluginOptions(file, nil, all)
+	o, err := pluginOptions(file, m, nil, []string{"kv"})
 	if err != nil {
 		return nil, err
+	}
+	o.Functions = append(o.Functions, capability.Denied("slm", capability.SLM(nil))...) // there to load, and not to call
+	o.Functions = append(o.Functions, capability.Denied("search", capability.Search(nil))...)
+	if m != nil {
+		for _, l := range m.Linked {
+			o.Linked = append(o.Linked, wasm.LinkedModule(l))
+		}
 	}
 	h, err := wasm.New(ctx, wasm.Options{})
 	if err != nil {

@@ -1,86 +1,131 @@
 package edge
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
 )
 
-// The Anthropic Messages API, for its clients: https://docs.anthropic.com/en/api/messages and .../messages-streaming.
+// The Messages API: https://docs.anthropic.com/en/api/messages and .../messages-streaming.
 
-// anthropicBlock is a part of a message.
-type anthropicBlock struct {
-	Type      string          `json:"type"`
-	Text      *string         `json:"text,omitempty"`
-	ID        string          `json:"id,omitempty"`
-	Name      string          `json:"name,omitempty"`
-	Input     json.RawMessage `json:"input,omitempty"`
-	ToolUseID string          `json:"tool_use_id,omitempty"`
-	Content   anthropicBlocks `json:"content,omitempty"`
-}
-
-// anthropicBlocks are parts, or one text.
-type anthropicBlocks []anthropicBlock
-
-// UnmarshalJSON accepts both.
-func (b *anthropicBlocks) UnmarshalJSON(doc []byte) error {
-	if doc[0] == '"' {
-		var text string
-		if err := json.Unmarshal(doc, &text); err != nil {
-			return err
+var anthropicAPI = &dialect{contentType: "text/event-stream", prefix: "/v1/messages",
+	event: func(v any) ([]byte, error) {
+		doc, err := json.Marshal(v)
+		name := "error"
+		if e, ok := v.(*messagesEvent); ok {
+			name = e.Type
 		}
-		*b = anthropicBlocks{{Type: "text", Text: &text}}
-		return nil
+		return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", name, doc), err
+	},
+	refusal: func(e *openai.Error) any {
+		return map[string]any{"type": "error", "error": map[string]string{"type": anthropicErrorType(e), "message": e.Message}}
+	},
+	alive: []byte("event: ping\ndata: {\"type\": \"ping\"}\n\n")}
+
+// anthropicErrorType names an error as that API does.
+func anthropicErrorType(e *openai.Error) string {
+	switch e.Status {
+	case http.StatusUnauthorized:
+		return "authentication_error"
+	case http.StatusForbidden:
+		return "permission_error"
+	case http.StatusNotFound:
+		return "not_found_error"
+	case http.StatusRequestEntityTooLarge:
+		return "request_too_large"
+	case http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case http.StatusServiceUnavailable:
+		return "overloaded_error"
+	case http.StatusGatewayTimeout:
+		return "timeout_error"
 	}
-	return json.Unmarshal(doc, (*[]anthropicBlock)(b))
+	if e.Status >= 500 {
+		return "api_error"
+	}
+	return "invalid_request_error"
 }
 
-// text joins the texts of the parts; a part of another kind is an error.
-func (b anthropicBlocks) text(where string) (string, error) {
-	var out strings.Builder
-	for _, p := range b {
-		if p.Type != "text" || p.Text == nil {
-			return "", openai.Invalid(where, "invalid_value", "%s: parts of type %.40q are not supported; send text", where, p.Type)
-		}
-		out.WriteString(*p.Text)
-	}
-	return out.String(), nil
-}
-
-type anthropicRequest struct {
+// messagesRequest is the body of POST /v1/messages.
+type messagesRequest struct {
 	Model         string          `json:"model"`
 	MaxTokens     *int            `json:"max_tokens"`
-	System        anthropicBlocks `json:"system"`
-	Messages      []anthropicTurn `json:"messages"`
+	System        messagesContent `json:"system"`
+	Messages      []messagesTurn  `json:"messages"`
+	StopSequences []string        `json:"stop_sequences"`
+	Stream        bool            `json:"stream"`
 	Temperature   *float64        `json:"temperature"`
 	TopP          *float64        `json:"top_p"`
 	TopK          *int            `json:"top_k"`
-	StopSequences []string        `json:"stop_sequences"`
-	Stream        bool            `json:"stream"`
 	Tools         []struct {
+		Type        string          `json:"type"` // custom, also when absent; others run at the provider
 		Name        string          `json:"name"`
 		Description string          `json:"description"`
 		InputSchema json.RawMessage `json:"input_schema"`
 	} `json:"tools"`
-	ToolChoice *struct{ Type, Name string } `json:"tool_choice"`
+	ToolChoice *struct {
+		Type string `json:"type"` // auto, any, tool, none
+		Name string `json:"name"`
+	} `json:"tool_choice"`
 }
 
-type anthropicTurn struct {
+type messagesTurn struct {
 	Role    string          `json:"role"`
-	Content anthropicBlocks `json:"content"`
+	Content messagesContent `json:"content"`
 }
 
-// chat brings the request into OpenAI's form.
-func (q *anthropicRequest) chat() (*openai.ChatRequest, error) {
+// messagesContent is a list of blocks that clients may send as one string.
+type messagesContent []messagesBlock
+
+type messagesBlock struct {
+	Type      string          `json:"type"`
+	Text      string          `json:"text,omitempty"`
+	ID        string          `json:"id,omitempty"`
+	Name      string          `json:"name,omitempty"`
+	Input     json.RawMessage `json:"input,omitempty"`
+	ToolUseID string          `json:"tool_use_id,omitempty"`
+	Content   messagesContent `json:"content,omitempty"` // of a tool_result
+}
+
+// UnmarshalJSON accepts a string and a list of blocks.
+func (c *messagesContent) UnmarshalJSON(b []byte) error {
+	if b[0] != '"' {
+		return json.Unmarshal(b, (*[]messagesBlock)(c))
+	}
+	var text string
+	if err := json.Unmarshal(b, &text); err != nil {
+		return err
+	}
+	*c = messagesContent{{Type: "text", Text: text}}
+	return nil
+}
+
+// text joins the blocks, which must be text.
+func (c messagesContent) text(where string) (string, error) {
+	var b strings.Builder
+	for i, p := range c {
+		if p.Type != "text" {
+			return "", openai.Invalid(where, "invalid_value", "%s: blocks of type %q are not supported; send text", where, p.Type)
+		}
+		if i > 0 && where == "system" {
+			b.WriteString("\n\n")
+		}
+		b.WriteString(p.Text)
+	}
+	return b.String(), nil
+}
+
+// openAI is the request as one of OpenAI's chat API.
+func (q *messagesRequest) openAI() (*openai.ChatRequest, error) {
 	if q.MaxTokens == nil {
 		return nil, openai.Invalid("max_tokens", "missing_required_parameter", "max_tokens: field required")
 	}
-	out := &openai.ChatRequest{Model: q.Model, MaxTokens: q.MaxTokens, Temperature: q.Temperature, TopP: q.TopP, Stop: q.StopSequences, Stream: q.Stream}
+	out := &openai.ChatRequest{Model: q.Model, MaxTokens: q.MaxTokens, Stop: q.StopSequences, Stream: q.Stream, Temperature: q.Temperature, TopP: q.TopP}
 	out.TopK = q.TopK
 	system, err := q.System.text("system")
 	if err != nil {
@@ -91,251 +136,205 @@ func (q *anthropicRequest) chat() (*openai.ChatRequest, error) {
 	}
 	for i, m := range q.Messages {
 		if m.Role != "user" && m.Role != "assistant" {
-			return nil, openai.Invalid("messages", "invalid_value", "messages.%d.role: %.40q is not user or assistant", i, m.Role)
+			return nil, openai.Invalid("messages", "invalid_value", "messages.%d.role: %q is not one of user, assistant", i, m.Role)
 		}
-		to := openai.Message{Role: m.Role}
-		var said anthropicBlocks
-		for _, b := range m.Content {
-			switch b.Type {
-			case "tool_result":
-				text, err := b.Content.text(fmt.Sprintf("messages.%d.content", i))
-				if err != nil {
-					return nil, err
-				}
-				out.Messages = append(out.Messages, openai.Message{Role: "tool", ToolCallID: b.ToolUseID, Content: openai.Content(text)})
-			case "tool_use":
-				to.ToolCalls = append(to.ToolCalls, openai.ToolCall{ID: b.ID, Type: "function", Function: openai.FunctionCall{Name: b.Name, Arguments: string(b.Input)}})
-			default:
-				said = append(said, b)
-			}
-		}
-		text, err := said.text(fmt.Sprintf("messages.%d.content", i))
-		if err != nil {
+		if err := turn(out, i, &m); err != nil {
 			return nil, err
-		}
-		to.Content = openai.Content(text)
-		if text != "" || len(to.ToolCalls) > 0 || len(m.Content) == 0 {
-			out.Messages = append(out.Messages, to)
 		}
 	}
 	for _, t := range q.Tools {
+		if t.Type != "" && t.Type != "custom" {
+			return nil, openai.Invalid("tools", "invalid_value", "tools of type %q are not here; describe one with input_schema", t.Type)
+		}
 		out.Tools = append(out.Tools, openai.Tool{Type: "function", Function: openai.Function{Name: t.Name, Description: t.Description, Parameters: t.InputSchema}})
 	}
 	if c := q.ToolChoice; c != nil {
-		choice := &openai.ToolChoice{Mode: map[string]string{"auto": "auto", "any": "required", "none": "none", "tool": "function"}[c.Type], Function: c.Name}
-		if choice.Mode == "" {
-			return nil, openai.Invalid("tool_choice", "invalid_value", "tool_choice.type: %.40q is not one of auto, any, tool, none", c.Type)
+		mode, ok := map[string]string{"auto": "auto", "any": "required", "tool": "function", "none": "none"}[c.Type]
+		if !ok {
+			return nil, openai.Invalid("tool_choice", "invalid_value", "tool_choice.type: %q is not one of auto, any, tool, none", c.Type)
 		}
-		out.ToolChoice = choice
+		out.ToolChoice = &openai.ToolChoice{Mode: mode, Function: c.Name}
 	}
 	return out, nil
 }
 
+// turn adds a message: the results of tools in it are messages of their own, before what the user says.
+func turn(out *openai.ChatRequest, i int, m *messagesTurn) error {
+	to := openai.Message{Role: m.Role}
+	var text strings.Builder
+	for _, b := range m.Content {
+		switch b.Type {
+		case "text":
+			text.WriteString(b.Text)
+		case "thinking", "redacted_thinking": // of an earlier turn; the models here were not told it either
+		case "tool_use":
+			to.ToolCalls = append(to.ToolCalls, openai.ToolCall{ID: b.ID, Type: "function", Function: openai.FunctionCall{Name: b.Name, Arguments: string(objectOf(string(b.Input)))}})
+		case "tool_result":
+			result, err := b.Content.text(fmt.Sprintf("messages.%d.content", i))
+			if err != nil {
+				return err
+			}
+			out.Messages = append(out.Messages, openai.Message{Role: "tool", ToolCallID: b.ToolUseID, Content: openai.Content(result)})
+		default:
+			return openai.Invalid("messages", "invalid_value", "messages.%d.content: blocks of type %q are not supported; send text", i, b.Type)
+		}
+	}
+	to.Content = openai.Content(text.String())
+	if to.Content != "" || len(to.ToolCalls) > 0 || len(m.Content) == 0 {
+		out.Messages = append(out.Messages, to)
+	}
+	return nil
+}
+
 // messages answers POST /v1/messages.
 func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
-	var q anthropicRequest
+	var q messagesRequest
 	_, err := s.body(w, r, &q)
 	id := s.begin(w, q.Model)
 	w.Header().Set("Request-Id", id)
 	var req *openai.ChatRequest
 	if err == nil {
-		req, err = q.chat()
+		req, err = q.openAI()
 	}
 	if err != nil {
-		anthropicError(w, s.Runtime.Malformed(id, s.identity(r), "messages", err))
+		writeError(w, s.Runtime.Malformed(id, s.identity(r), "chat", err))
 		return
 	}
-	a := &anthropicAnswer{id: "msg_" + strings.TrimPrefix(id, "req_"), model: q.Model, out: newNamedStream(w), block: -1}
-	err = s.Runtime.Chat(r.Context(), id, s.identity(r), req, func(e pipeline.Event) error {
-		if e.Start != nil {
-			start(w, e.Start)
-			return nil
-		}
-		if req.Stream {
-			return a.stream(&e)
-		}
-		a.collect(&e)
-		return nil
+	a := &messagesAnswer{id: "msg_" + strings.TrimPrefix(id, "req_"), model: q.Model}
+	s.passOn(req)
+	s.converse(w, req.Stream, a, func(emit func(pipeline.Event) error) error {
+		return s.Runtime.Chat(r.Context(), id, s.identity(r), req, emit)
 	})
-	switch {
-	case err == nil && req.Stream:
-		_ = a.finish() // a client that left needs no end
-	case err == nil:
-		writeJSON(w, http.StatusOK, a.message())
-	case a.out.started:
-		_ = a.out.send("error", anthropicFault(err))
-	default:
-		anthropicError(w, err)
-	}
 }
 
-func anthropicFault(err error) map[string]any {
-	e := clientError(err)
-	kind := map[int]string{400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
-		413: "request_too_large", 429: "rate_limit_error", 503: "overloaded_error"}[e.Status]
-	if kind == "" {
-		kind = "api_error"
-	}
-	return map[string]any{"type": "error", "error": map[string]string{"type": kind, "message": e.Message, "code": e.Code}}
-}
-
-func anthropicError(w http.ResponseWriter, err error) {
-	e := clientError(err)
-	if e.RetryAfter > 0 {
-		w.Header().Set("Retry-After", fmt.Sprint(e.RetryAfter))
-	}
-	for name, value := range e.Headers {
-		w.Header().Set(name, value)
-	}
-	writeJSON(w, e.Status, anthropicFault(err))
-}
-
-// anthropicAnswer makes a message of events.
-type anthropicAnswer struct {
+// messagesAnswer is an answer of the Messages API.
+type messagesAnswer struct {
 	id, model string
-	out       *namedStream
 	text      strings.Builder
 	calls     []openai.ToolCall
-	finished  string
+	finish    string
 	usage     openai.Usage
-	block     int  // of the stream, open or last; -1: none yet
-	open      bool // a text block is
+
+	begun bool // message_start was sent
+	open  bool // a block of text is open
+	index int  // of the block
 }
 
-// stopOf names the ends of an answer as Anthropic does.
-var stopOf = map[string]string{"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+type messagesUsage struct {
+	InputTokens  int `json:"input_tokens"`
+	OutputTokens int `json:"output_tokens"`
+}
 
-func (a *anthropicAnswer) collect(e *pipeline.Event) {
+// message is the answer as a whole.
+type message struct {
+	ID           string           `json:"id"`
+	Type         string           `json:"type"` // message
+	Role         string           `json:"role"` // assistant
+	Model        string           `json:"model"`
+	Content      []map[string]any `json:"content"`
+	StopReason   *string          `json:"stop_reason"`
+	StopSequence *string          `json:"stop_sequence"`
+	Usage        messagesUsage    `json:"usage"`
+}
+
+// messagesEvent is an event of a stream. What belongs to its type is set.
+type messagesEvent struct {
+	Type         string         `json:"type"`
+	Message      *message       `json:"message,omitempty"`
+	Index        *int           `json:"index,omitempty"`
+	ContentBlock map[string]any `json:"content_block,omitempty"`
+	Delta        map[string]any `json:"delta,omitempty"`
+	Usage        *messagesUsage `json:"usage,omitempty"`
+}
+
+func (a *messagesAnswer) note(e *pipeline.Event) {
+	switch {
+	case e.Start != nil:
+		a.model = e.Start.Model
+	case e.Usage != nil:
+		a.usage = *e.Usage
+	case e.Finish != "":
+		a.finish = e.Finish
+	}
+}
+
+func (a *messagesAnswer) collect(e *pipeline.Event) {
+	a.note(e)
 	a.text.WriteString(e.Text)
 	a.calls = append(a.calls, e.ToolCalls...)
-	if e.Finish != "" {
-		a.finished = e.Finish
-	}
-	if e.Usage != nil {
-		a.usage = *e.Usage
-	}
 }
 
-func (a *anthropicAnswer) head(content []anthropicBlock, stop any) map[string]any {
-	return map[string]any{"id": a.id, "type": "message", "role": "assistant", "model": a.model, "content": content, "stop_reason": stop, "stop_sequence": nil,
-		"usage": map[string]int{"input_tokens": a.usage.PromptTokens, "output_tokens": a.usage.CompletionTokens}}
+func (a *messagesAnswer) stopReason() *string {
+	reason := map[string]string{"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}[a.finish]
+	if reason == "" {
+		reason = "end_turn"
+	}
+	return &reason
 }
 
-func (a *anthropicAnswer) message() map[string]any {
-	content := []anthropicBlock{}
-	if text := a.text.String(); text != "" || len(a.calls) == 0 {
-		content = append(content, anthropicBlock{Type: "text", Text: &text})
-	}
-	for _, c := range a.calls {
-		content = append(content, anthropicBlock{Type: "tool_use", ID: c.ID, Name: c.Function.Name, Input: inputOf(c)})
-	}
-	return a.head(content, stopOf[a.finished])
+func (a *messagesAnswer) message() *message {
+	return &message{ID: a.id, Type: "message", Role: "assistant", Model: a.model, Content: []map[string]any{},
+		Usage: messagesUsage{a.usage.PromptTokens, a.usage.CompletionTokens}}
 }
 
-func inputOf(c openai.ToolCall) json.RawMessage {
-	if input := json.RawMessage(c.Function.Arguments); json.Valid(input) {
-		return input
-	}
-	return json.RawMessage("{}")
+func toolUse(c *openai.ToolCall, input any) map[string]any {
+	return map[string]any{"type": "tool_use", "id": c.ID, "name": c.Function.Name, "input": input}
 }
 
-func (a *anthropicAnswer) begin() error {
-	if a.out.started {
-		return nil
+func (a *messagesAnswer) whole() any {
+	m := a.message()
+	m.StopReason = a.stopReason()
+	if text := a.text.String(); text != "" {
+		m.Content = append(m.Content, map[string]any{"type": "text", "text": text})
 	}
-	return a.out.send("message_start", map[string]any{"type": "message_start", "message": a.head([]anthropicBlock{}, nil)})
+	for i := range a.calls {
+		m.Content = append(m.Content, toolUse(&a.calls[i], objectOf(a.calls[i].Function.Arguments)))
+	}
+	return m
 }
 
-func (a *anthropicAnswer) stream(e *pipeline.Event) error {
-	a.collect(e)
-	if err := a.begin(); err != nil {
-		return err
+func (a *messagesAnswer) pieces(e *pipeline.Event, send func(any) error) error {
+	a.note(e)
+	var events []*messagesEvent
+	event := func(v messagesEvent) { events = append(events, &v) }
+	index := func() *int { i := a.index; return &i }
+	shut := func() {
+		if a.open {
+			event(messagesEvent{Type: "content_block_stop", Index: index()})
+			a.open = false
+			a.index++
+		}
+	}
+	if !a.begun && e.Start == nil {
+		a.begun = true
+		event(messagesEvent{Type: "message_start", Message: a.message()})
 	}
 	if e.Text != "" {
 		if !a.open {
-			empty := ""
-			a.block, a.open = a.block+1, true
-			if err := a.out.send("content_block_start", map[string]any{"type": "content_block_start", "index": a.block,
-				"content_block": anthropicBlock{Type: "text", Text: &empty}}); err != nil {
-				return err
-			}
+			a.open = true
+			event(messagesEvent{Type: "content_block_start", Index: index(), ContentBlock: map[string]any{"type": "text", "text": ""}})
 		}
-		if err := a.out.send("content_block_delta", map[string]any{"type": "content_block_delta", "index": a.block,
-			"delta": map[string]string{"type": "text_delta", "text": e.Text}}); err != nil {
-			return err
-		}
+		event(messagesEvent{Type: "content_block_delta", Index: index(), Delta: map[string]any{"type": "text_delta", "text": e.Text}})
 	}
-	for _, c := range e.ToolCalls {
-		if err := a.closeBlock(); err != nil {
+	for i := range e.ToolCalls {
+		shut()
+		c := &e.ToolCalls[i]
+		event(messagesEvent{Type: "content_block_start", Index: index(), ContentBlock: toolUse(c, struct{}{})})
+		event(messagesEvent{Type: "content_block_delta", Index: index(), Delta: map[string]any{"type": "input_json_delta",
+			"partial_json": string(bytes.TrimSpace(objectOf(c.Function.Arguments)))}})
+		a.open = true
+		shut()
+	}
+	if e.Usage != nil { // the last event
+		shut()
+		event(messagesEvent{Type: "message_delta", Delta: map[string]any{"stop_reason": a.stopReason(), "stop_sequence": nil},
+			Usage: &messagesUsage{a.usage.PromptTokens, a.usage.CompletionTokens}})
+		event(messagesEvent{Type: "message_stop"})
+	}
+	for _, v := range events {
+		if err := send(v); err != nil {
 			return err
-		}
-		a.block++
-		for _, part := range []struct {
-			name string
-			data map[string]any
-		}{
-			{"content_block_start", map[string]any{"content_block": anthropicBlock{Type: "tool_use", ID: c.ID, Name: c.Function.Name, Input: json.RawMessage("{}")}}},
-			{"content_block_delta", map[string]any{"delta": map[string]string{"type": "input_json_delta", "partial_json": string(inputOf(c))}}},
-			{"content_block_stop", map[string]any{}},
-		} {
-			part.data["type"], part.data["index"] = part.name, a.block
-			if err := a.out.send(part.name, part.data); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
-}
-
-func (a *anthropicAnswer) closeBlock() error {
-	if !a.open {
-		return nil
-	}
-	a.open = false
-	return a.out.send("content_block_stop", map[string]any{"type": "content_block_stop", "index": a.block})
-}
-
-func (a *anthropicAnswer) finish() error {
-	if err := a.begin(); err != nil {
-		return err
-	}
-	if err := a.closeBlock(); err != nil {
-		return err
-	}
-	if err := a.out.send("message_delta", map[string]any{"type": "message_delta", "delta": map[string]any{"stop_reason": stopOf[a.finished], "stop_sequence": nil},
-		"usage": map[string]int{"input_tokens": a.usage.PromptTokens, "output_tokens": a.usage.CompletionTokens}}); err != nil {
-		return err
-	}
-	return a.out.send("message_stop", map[string]string{"type": "message_stop"})
-}
-
-// namedStream writes server-sent events that have a name.
-type namedStream struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	started bool
-}
-
-func newNamedStream(w http.ResponseWriter) *namedStream {
-	return &namedStream{w: w, control: http.NewResponseController(w)}
-}
-
-func (s *namedStream) send(name string, v any) error {
-	doc, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	if !s.started {
-		s.started = true
-		h := s.w.Header()
-		h.Set("Content-Type", "text/event-stream")
-		h.Set("Cache-Control", "no-cache")
-		h.Set("X-Accel-Buffering", "no")
-		s.w.WriteHeader(http.StatusOK)
-	}
-	_ = s.control.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer has deadlines
-	if _, err := fmt.Fprintf(s.w, "event: %s\ndata: %s\n\n", name, doc); err != nil {
-		return err
-	}
-	return s.control.Flush()
 }

@@ -58,6 +58,14 @@ func (a *appliance) as(key, method, url string, body any) reply {
 	return a.read(resp)
 }
 
+// guardedAdmin serves the administration API as it is on an address that the network can reach: with credentials.
+func (a *appliance) guardedAdmin() *httptest.Server {
+	s := &Server{Runtime: a.rt, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(), MaxBody: 1 << 20, AdminCredentials: true}
+	admin := httptest.NewServer(s.Admin())
+	a.t.Cleanup(admin.Close)
+	return admin
+}
+
 func TestAuth_RefusesWhomItDoesNotKnow(t *testing.T) {
 	a := open(t, dataDir(t), withModel(tinyModel(t)), withAuth)
 	chat, embed := a.key(identity.Key{Tenant: "acme"}), a.key(identity.Key{Tenant: "acme", Roles: []string{"embed"}})
@@ -92,9 +100,7 @@ func TestAuth_RefusesWhomItDoesNotKnow(t *testing.T) {
 
 func TestTenants_DoNotSeeEachOthersAnswersAndTraces(t *testing.T) {
 	a := open(t, dataDir(t), withModel(tinyModel(t)), withAuth)
-	s := &Server{Runtime: a.rt, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(), MaxBody: 1 << 20, AdminCredentials: true}
-	admin := httptest.NewServer(s.Admin())
-	defer admin.Close()
+	admin := a.guardedAdmin()
 	all := []string{"chat", "admin"}
 	red, blue := a.key(identity.Key{Tenant: "red", Roles: all}), a.key(identity.Key{Tenant: "blue", Roles: all})
 	operator := a.key(identity.Key{Tenant: "house", Roles: []string{"operator"}})

@@ -56,38 +56,11 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	if s.Runtime.HasRemote() {
 		_ = json.Unmarshal(body, &req.Raw) // it decoded once already
 	}
-	a := &chatAnswer{id: "chatcmpl-" + strings.TrimPrefix(id, "req_"), created: time.Now().Unix(), model: req.Model}
-	if req.Stream {
-		out := newStream(w)
-		err = s.Runtime.Chat(r.Context(), id, s.identity(r), &req, func(e pipeline.Event) error {
-			if e.Start != nil {
-				start(w, e.Start)
-			}
-			return a.chunks(&e, req.StreamOptions != nil && req.StreamOptions.IncludeUsage, out.send)
-		})
-		finishStream(out, err)
-		return
-	}
-	err = s.Runtime.Chat(r.Context(), id, s.identity(r), &req, func(e pipeline.Event) error {
-		if e.Start != nil {
-			start(w, e.Start)
-		}
-		a.collect(&e)
-		return nil
+	a := &chatAnswer{id: "chatcmpl-" + strings.TrimPrefix(id, "req_"), created: time.Now().Unix(), model: req.Model, logprobs: req.Logprobs,
+		tellUsage: req.StreamOptions != nil && req.StreamOptions.IncludeUsage}
+	s.converse(w, req.Stream, a, func(emit func(pipeline.Event) error) error {
+		return s.Runtime.Chat(r.Context(), id, s.identity(r), &req, emit)
 	})
-	if err != nil {
-		writeError(w, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, a.response(req.Logprobs))
-}
-
-func finishStream(out *stream, err error) {
-	if err != nil {
-		out.fail(err)
-		return
-	}
-	out.done()
 }
 
 // chatAnswer gathers the events of one request.
@@ -97,7 +70,10 @@ type chatAnswer struct {
 	model    string
 	usage    openai.Usage
 	degraded string
-	choices  []gathered
+	choices  []*gathered
+
+	logprobs  bool // asked for
+	tellUsage bool // at the end of a stream
 }
 
 // wentOn marks an answer that one model began and another went on with.
@@ -116,9 +92,9 @@ type gathered struct {
 // choice returns the state of a choice, making room for it.
 func (a *chatAnswer) choice(i int) *gathered {
 	for len(a.choices) <= i {
-		a.choices = append(a.choices, gathered{})
+		a.choices = append(a.choices, &gathered{})
 	}
-	return &a.choices[i]
+	return a.choices[i]
 }
 
 func (a *chatAnswer) collect(e *pipeline.Event) {
@@ -140,10 +116,10 @@ func (a *chatAnswer) collect(e *pipeline.Event) {
 	}
 }
 
-func (a *chatAnswer) response(logprobs bool) *openai.ChatResponse {
+func (a *chatAnswer) whole() any {
 	out := &openai.ChatResponse{ID: a.id, Object: "chat.completion", Created: a.created, Model: a.model, Usage: a.usage, Choices: []openai.Choice{}, Degraded: a.degraded}
 	for i := range a.choices {
-		c := &a.choices[i]
+		c := a.choices[i]
 		choice := openai.Choice{Index: i, FinishReason: c.finish, Message: openai.ResponseMessage{Role: "assistant", ToolCalls: c.calls}}
 		if text := c.text.String(); text != "" || len(c.calls) == 0 {
 			choice.Message.Content = &text
@@ -154,7 +130,7 @@ func (a *chatAnswer) response(logprobs bool) *openai.ChatResponse {
 				out.Ledge = c.ground
 			}
 		}
-		if logprobs {
+		if a.logprobs {
 			choice.Logprobs = &openai.Logprobs{Content: emptyNotNull(c.logprobs)}
 		}
 		out.Choices = append(out.Choices, choice)
@@ -162,8 +138,8 @@ func (a *chatAnswer) response(logprobs bool) *openai.ChatResponse {
 	return out
 }
 
-// chunks sends an event as the chunks that clients expect: the role first, then text, then the reason of the end.
-func (a *chatAnswer) chunks(e *pipeline.Event, usage bool, send func(any) error) error {
+// pieces sends an event as the chunks that clients expect: the role first, then text, then the reason of the end.
+func (a *chatAnswer) pieces(e *pipeline.Event, send func(any) error) error {
 	chunk := func(choices []openai.ChunkChoice, usage *openai.Usage) error {
 		return send(&openai.ChatChunk{ID: a.id, Object: "chat.completion.chunk", Created: a.created, Model: a.model, Choices: choices, Usage: usage, Degraded: a.degraded})
 	}
@@ -175,7 +151,7 @@ func (a *chatAnswer) chunks(e *pipeline.Event, usage bool, send func(any) error)
 		a.model, a.degraded = e.Notice, wentOn
 		return chunk([]openai.ChunkChoice{}, nil) // it names the model that goes on
 	case e.Usage != nil:
-		if !usage {
+		if !a.tellUsage {
 			return nil
 		}
 		return chunk([]openai.ChunkChoice{}, e.Usage)

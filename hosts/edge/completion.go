@@ -23,29 +23,9 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := &completionAnswer{id: "cmpl-" + strings.TrimPrefix(id, "req_"), created: time.Now().Unix(), model: req.Model, req: &req}
-	if req.Stream {
-		out := newStream(w)
-		err = s.Runtime.Complete(r.Context(), id, s.identity(r), &req, func(e pipeline.Event) error {
-			if e.Start != nil {
-				start(w, e.Start)
-			}
-			return a.chunks(&e, out.send)
-		})
-		finishStream(out, err)
-		return
-	}
-	err = s.Runtime.Complete(r.Context(), id, s.identity(r), &req, func(e pipeline.Event) error {
-		if e.Start != nil {
-			start(w, e.Start)
-		}
-		a.collect(&e)
-		return nil
+	s.converse(w, req.Stream, a, func(emit func(pipeline.Event) error) error {
+		return s.Runtime.Complete(r.Context(), id, s.identity(r), &req, emit)
 	})
-	if err != nil {
-		writeError(w, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, a.response())
 }
 
 // completionAnswer gathers the events of one request.
@@ -55,7 +35,7 @@ type completionAnswer struct {
 	model   string
 	req     *openai.CompletionRequest
 	usage   openai.Usage
-	choices []completionChoice
+	choices []*completionChoice
 }
 
 type completionChoice struct {
@@ -67,14 +47,14 @@ type completionChoice struct {
 
 func (a *completionAnswer) choice(i int) *completionChoice {
 	for len(a.choices) <= i {
-		c := completionChoice{}
+		c := &completionChoice{}
 		if prompt := a.echo(len(a.choices)); prompt != "" {
 			c.text.WriteString(prompt)
 			c.offset = utf8.RuneCountInString(prompt)
 		}
 		a.choices = append(a.choices, c)
 	}
-	return &a.choices[i]
+	return a.choices[i]
 }
 
 // echo is the prompt of a choice, as the guards left it, where the client wants it back.
@@ -131,17 +111,17 @@ func (c *completionChoice) addLogprobs(to *openai.CompletionLogprobs, tokens []o
 	}
 }
 
-func (a *completionAnswer) response() *openai.CompletionResponse {
+func (a *completionAnswer) whole() any {
 	out := &openai.CompletionResponse{ID: a.id, Object: "text_completion", Created: a.created, Model: a.model, Usage: &a.usage, Choices: []openai.CompletionChoice{}}
 	for i := range a.choices {
-		c := &a.choices[i]
+		c := a.choices[i]
 		out.Choices = append(out.Choices, openai.CompletionChoice{Index: i, Text: c.text.String(), Logprobs: c.logprobs, FinishReason: &c.finish})
 	}
 	return out
 }
 
-// chunks sends an event as clients expect it: text, then the reason of the end.
-func (a *completionAnswer) chunks(e *pipeline.Event, send func(any) error) error {
+// pieces sends an event as clients expect it: text, then the reason of the end.
+func (a *completionAnswer) pieces(e *pipeline.Event, send func(any) error) error {
 	chunk := func(choices []openai.CompletionChoice, usage *openai.Usage) error {
 		return send(&openai.CompletionResponse{ID: a.id, Object: "text_completion", Created: a.created, Model: a.model, Choices: choices, Usage: usage})
 	}

@@ -1,10 +1,12 @@
 package edge
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime"
 	"github.com/ledge-run/ledge/runtime/identity"
 	"github.com/ledge-run/ledge/runtime/ingest"
 	"github.com/ledge-run/ledge/runtime/openai"
@@ -21,6 +23,8 @@ func (s *Server) documentRoutes(mux *http.ServeMux) {
 	writer := func(h http.HandlerFunc) http.HandlerFunc { return s.needs(identity.RoleDocsWrite, h) }
 	methods(mux, base, map[string]http.HandlerFunc{"GET": writer(s.listDocuments), "POST": writer(s.addDocuments)})
 	route(mux, "POST", base+"/search", s.needs(identity.RoleAdmin, s.searchDocuments))
+	route(mux, "POST", "/admin/v1/erase", s.needs(identity.RoleAdmin, s.erase))
+	route(mux, "POST", base+"/reindex", s.needs(identity.RoleAdmin, s.reindex))
 	route(mux, "GET", base+"/jobs", writer(s.listJobs))
 	route(mux, "GET", base+"/jobs/{job}", writer(s.job))
 	methods(mux, base+"/{id...}", map[string]http.HandlerFunc{"GET": writer(s.document), "DELETE": writer(s.removeDocument), "PATCH": writer(s.changeDocument)})
@@ -200,6 +204,49 @@ func (s *Server) searchDocuments(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"hits": emptyNotNull(result.Hits), "readable": result.Allowed, "version": result.Version})
+}
+
+// erase removes documents, all that was made of them, and their bytes.
+func (s *Server) erase(w http.ResponseWriter, r *http.Request) {
+	var req runtime.EraseRequest
+	if _, err := s.body(w, r, &req); err != nil {
+		writeError(w, err)
+		return
+	}
+	if req.Tenant == "" {
+		req.Tenant = s.tenant(r)
+	}
+	if (req.Subject == "") == (req.Document == "") {
+		writeError(w, openai.Invalid("subject", "invalid_value", "name either a subject or a document"))
+		return
+	}
+	report, err := s.Runtime.Erase(r.Context(), req)
+	if err != nil {
+		writeError(w, documentError(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, report)
+}
+
+// reindexTurn is how long one request for it works before it answers how far it came; the next one goes on.
+const reindexTurn = 20 * time.Second
+
+// Reindexing is how far the making of an index with another embedder is.
+type Reindexing struct {
+	search.Reindexed
+	Finished bool `json:"finished"`
+}
+
+// reindex makes the tenant's index anew with the embedder in use, or a part of it.
+func (s *Server) reindex(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), reindexTurn)
+	defer cancel()
+	done, err := s.Runtime.Library().Reindex(ctx, s.tenant(r), nil)
+	if err != nil && (r.Context().Err() != nil || !errors.Is(err, context.DeadlineExceeded)) {
+		writeError(w, documentError(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, Reindexing{done, err == nil})
 }
 
 // documentError is an error of the library as a client may see it.

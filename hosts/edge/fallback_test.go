@@ -29,7 +29,7 @@ func newPeer(t *testing.T, name string) *peer {
 		}
 		switch p.mode.Load() {
 		case "down":
-			http.Error(w, "secret detail", 503)
+			http.Error(w, "secret detail", http.StatusServiceUnavailable)
 		case "breaks":
 			w.Header().Set("Content-Type", "text/event-stream")
 			text("begun by " + p.name)

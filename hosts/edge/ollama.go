@@ -2,102 +2,133 @@ package edge
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/identity"
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
 )
 
-// Ollama's own API, as far as its clients need it to chat: /api/chat, /api/generate, /api/tags, /api/version, /api/show.
-// Routes and models go by the names that /v1/models lists. Source: Ollama's docs/api.md.
+// The part of Ollama's API that clients use: https://github.com/ollama/ollama/blob/main/docs/api.md. Models are installed
+// by the operator of this appliance, so what pulls, makes and deletes them is not here.
 
-// ollamaVersion is what clients are told that ask which Ollama this is: the one whose API this follows.
+// ollamaVersion is the version of Ollama whose API this is; clients look for a least one.
 const ollamaVersion = "0.12.0"
 
-type ollamaMessage struct {
-	Role      string       `json:"role"`
-	Content   string       `json:"content"`
-	ToolName  string       `json:"tool_name,omitempty"`
-	Images    []string     `json:"images,omitempty"`
-	ToolCalls []ollamaCall `json:"tool_calls,omitempty"`
+var ollamaAPI = &dialect{contentType: "application/x-ndjson", prefix: "/api/",
+	event: func(v any) ([]byte, error) {
+		doc, err := json.Marshal(v)
+		return append(doc, '\n'), err
+	},
+	refusal: func(e *openai.Error) any { return map[string]string{"error": e.Message} }}
+
+func (s *Server) ollamaRoutes(mux *http.ServeMux) {
+	route(mux, "POST", "/api/chat", s.needs(identity.RoleChat, s.once(s.ollamaChat)))
+	route(mux, "POST", "/api/generate", s.needs(identity.RoleChat, s.once(s.ollamaGenerate)))
+	route(mux, "POST", "/api/embed", s.needs(identity.RoleEmbed, s.ollamaEmbed))
+	route(mux, "POST", "/api/embeddings", s.needs(identity.RoleEmbed, s.ollamaEmbed))
+	route(mux, "GET", "/api/tags", s.ollamaTags)
+	route(mux, "GET", "/api/ps", s.ollamaLoaded)
+	route(mux, "POST", "/api/show", s.ollamaShow)
+	route(mux, "GET", "/api/version", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"version": ollamaVersion})
+	})
+	route(mux, "GET", "/{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("Ledge is running\n"))
+	})
 }
 
-type ollamaCall struct {
-	Function struct {
-		Name      string          `json:"name"`
-		Arguments json.RawMessage `json:"arguments"` // an object, not a string as OpenAI has it
-	} `json:"function"`
+// ollamaOptions are sampling parameters. Those that choose how a model is loaded are the operator's and without effect.
+type ollamaOptions struct {
+	NumPredict       *int              `json:"num_predict"` // -1 and -2: as much as there is room for
+	Temperature      *float64          `json:"temperature"`
+	TopP             *float64          `json:"top_p"`
+	TopK             *int              `json:"top_k"`
+	MinP             *float64          `json:"min_p"`
+	TypicalP         *float64          `json:"typical_p"`
+	RepeatPenalty    *float64          `json:"repeat_penalty"`
+	PresencePenalty  *float64          `json:"presence_penalty"`
+	FrequencyPenalty *float64          `json:"frequency_penalty"`
+	Seed             *int64            `json:"seed"`
+	Stop             openai.StringList `json:"stop"`
 }
 
-// ollamaRequest is the body of /api/chat and /api/generate.
+// ollamaRequest is the body of /api/chat and /api/generate: one of Messages and Prompt is given.
 type ollamaRequest struct {
 	Model    string          `json:"model"`
 	Messages []ollamaMessage `json:"messages"`
 	Prompt   string          `json:"prompt"`
+	Suffix   string          `json:"suffix"`
 	System   string          `json:"system"`
+	Template string          `json:"template"`
+	Raw      bool            `json:"raw"` // the prompt goes to the model as it is
 	Images   []string        `json:"images"`
 	Tools    []openai.Tool   `json:"tools"`
-	Format   json.RawMessage `json:"format"` // "json", or a schema
+	Format   json.RawMessage `json:"format"` // "json" or a JSON Schema
 	Stream   *bool           `json:"stream"` // absent: true
-	Options  struct {
-		NumPredict       *int              `json:"num_predict"`
-		Temperature      *float64          `json:"temperature"`
-		TopP             *float64          `json:"top_p"`
-		TopK             *int              `json:"top_k"`
-		MinP             *float64          `json:"min_p"`
-		TypicalP         *float64          `json:"typical_p"`
-		RepeatPenalty    *float64          `json:"repeat_penalty"`
-		PresencePenalty  *float64          `json:"presence_penalty"`
-		FrequencyPenalty *float64          `json:"frequency_penalty"`
-		Seed             *int64            `json:"seed"`
-		Stop             openai.StringList `json:"stop"`
-	} `json:"options"`
+	Options  ollamaOptions   `json:"options"`
 }
 
-// chat brings the request into OpenAI's form.
-func (q *ollamaRequest) chat() (*openai.ChatRequest, error) {
+type ollamaMessage struct {
+	Role       string           `json:"role"`
+	Content    string           `json:"content"`
+	Images     []string         `json:"images,omitempty"`
+	ToolCalls  []ollamaToolCall `json:"tool_calls,omitempty"`
+	ToolName   string           `json:"tool_name,omitempty"`
+	ToolCallID string           `json:"tool_call_id,omitempty"`
+}
+
+type ollamaToolCall struct {
+	ID       string `json:"id,omitempty"`
+	Function struct {
+		Index     int             `json:"index"`
+		Name      string          `json:"name"`
+		Arguments json.RawMessage `json:"arguments"` // an object
+	} `json:"function"`
+}
+
+// openAI is the request as one of OpenAI's chat API.
+func (q *ollamaRequest) openAI() (*openai.ChatRequest, error) {
 	o := &q.Options
-	out := &openai.ChatRequest{Model: q.Model, Tools: q.Tools, Temperature: o.Temperature, TopP: o.TopP, Seed: o.Seed, Stop: o.Stop,
-		PresencePenalty: o.PresencePenalty, FrequencyPenalty: o.FrequencyPenalty, Stream: q.Stream == nil || *q.Stream}
+	out := &openai.ChatRequest{Model: q.Model, Stream: q.Stream == nil || *q.Stream, Temperature: o.Temperature, TopP: o.TopP,
+		Seed: o.Seed, Stop: o.Stop, PresencePenalty: o.PresencePenalty, FrequencyPenalty: o.FrequencyPenalty, Tools: q.Tools}
 	out.LocalSampling = openai.LocalSampling{TopK: o.TopK, MinP: o.MinP, TypicalP: o.TypicalP, RepetitionPenalty: o.RepeatPenalty}
-	if o.NumPredict != nil && *o.NumPredict > 0 { // -1 and -2 ask for as much as there is room for
+	if o.NumPredict != nil && *o.NumPredict > 0 {
 		out.MaxTokens = o.NumPredict
+	} else if q.Raw {
+		most := math.MaxInt32 // the appliance's own limit holds; completions end after 16 without one
+		out.MaxTokens = &most
 	}
-	switch {
-	case len(q.Format) == 0 || string(q.Format) == "null" || string(q.Format) == `""`:
-	case string(q.Format) == `"json"`:
+	switch format := strings.TrimSpace(string(q.Format)); {
+	case format == "" || format == "null" || format == `""`:
+	case format == `"json"`:
 		out.ResponseFormat = &openai.ResponseFormat{Type: "json_object"}
-	case q.Format[0] == '{':
-		schema, err := json.Marshal(map[string]any{"name": "format", "schema": q.Format})
+	case format[0] == '{':
+		schema, err := json.Marshal(map[string]any{"name": "format", "strict": true, "schema": q.Format})
 		if err != nil {
 			return nil, err
 		}
 		out.ResponseFormat = &openai.ResponseFormat{Type: "json_schema", JSONSchema: schema}
 	default:
-		return nil, openai.Invalid("format", "invalid_value", `format must be "json" or a JSON schema`)
+		return nil, openai.Invalid("format", "invalid_value", `format must be "json" or a JSON Schema`)
 	}
-	if out.ResponseFormat != nil { // a remote model gets it as it stands
-		doc, err := json.Marshal(out.ResponseFormat)
-		if err != nil {
-			return nil, err
+	if q.Messages == nil {
+		q.Messages = []ollamaMessage{{Role: "user", Content: q.Prompt, Images: q.Images}}
+		if q.System != "" {
+			q.Messages = append([]ollamaMessage{{Role: "system", Content: q.System}}, q.Messages...)
 		}
-		out.Raw = map[string]json.RawMessage{"response_format": doc}
 	}
-	calls := 0
 	for _, m := range q.Messages {
 		if len(m.Images) > 0 {
 			return nil, openai.Invalid("images", "invalid_value", "images are not supported; send text")
 		}
-		to := openai.Message{Role: m.Role, Content: openai.Content(m.Content)}
-		if m.Role == "tool" { // results have no ids here; they belong to the calls in their order
-			to.Name, to.ToolCallID = m.ToolName, callID(calls)
-			calls++
-		} else {
-			calls = 0
-		}
-		for i, c := range m.ToolCalls {
-			to.ToolCalls = append(to.ToolCalls, openai.ToolCall{ID: callID(i), Type: "function",
+		to := openai.Message{Role: m.Role, Content: openai.Content(m.Content), Name: m.ToolName, ToolCallID: m.ToolCallID}
+		for _, c := range m.ToolCalls {
+			to.ToolCalls = append(to.ToolCalls, openai.ToolCall{ID: c.ID, Type: "function",
 				Function: openai.FunctionCall{Name: c.Function.Name, Arguments: string(c.Function.Arguments)}})
 		}
 		out.Messages = append(out.Messages, to)
@@ -105,200 +136,146 @@ func (q *ollamaRequest) chat() (*openai.ChatRequest, error) {
 	return out, nil
 }
 
-func callID(i int) string { return "call_" + string(rune('0'+i%10)) }
+// ollamaChat answers POST /api/chat.
+func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) { s.ollama(w, r, true) }
 
-func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) { s.ollama(w, r, false) }
+// ollamaGenerate answers POST /api/generate.
+func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) { s.ollama(w, r, false) }
 
-func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) { s.ollama(w, r, true) }
-
-// ollama answers /api/chat, or /api/generate, which is a chat of one message whose answer stands in another field.
-func (s *Server) ollama(w http.ResponseWriter, r *http.Request, generate bool) {
-	began := time.Now()
+func (s *Server) ollama(w http.ResponseWriter, r *http.Request, chat bool) {
 	var q ollamaRequest
 	_, err := s.body(w, r, &q)
+	q.Model = s.ollamaName(r, q.Model)
 	id := s.begin(w, q.Model)
-	if err != nil {
-		ollamaError(w, s.Runtime.Malformed(id, s.identity(r), "ollama", err))
-		return
-	}
-	if generate {
-		q.Messages = nil
-		if q.System != "" {
-			q.Messages = append(q.Messages, ollamaMessage{Role: "system", Content: q.System})
-		}
-		q.Messages = append(q.Messages, ollamaMessage{Role: "user", Content: q.Prompt, Images: q.Images})
-	}
-	req, err := q.chat()
-	if err != nil {
-		ollamaError(w, s.Runtime.Malformed(id, s.identity(r), "ollama", err))
-		return
-	}
-	out := &ollamaAnswer{model: q.Model, generate: generate, began: began, lines: newLines(w)}
-	err = s.Runtime.Chat(r.Context(), id, s.identity(r), req, func(e pipeline.Event) error {
-		if e.Start != nil {
-			start(w, e.Start)
-		}
-		return out.event(&e, req.Stream)
-	})
+	a := &ollamaAnswer{chat: chat, model: q.Model, begun: time.Now()}
+	var req *openai.ChatRequest
 	switch {
-	case err == nil && req.Stream:
-		_ = out.lines.send(out.end(nil)) // a client that left needs no end
-	case err == nil:
-		writeJSON(w, http.StatusOK, out.end(&out.gathered))
-	case out.lines.started:
-		_ = out.lines.send(map[string]string{"error": clientError(err).Message})
+	case err != nil:
+	case chat && len(q.Messages) == 0 || !chat && q.Prompt == "": // what clients send to have a model loaded
+		a.finish = "load"
+		writeJSON(w, http.StatusOK, a.whole())
+		return
+	case q.Suffix != "" || q.Template != "" || q.Raw && len(q.Format) > 0:
+		err = openai.Invalid("", "unsupported_parameter", "suffix, template, and format with raw are not supported")
 	default:
-		ollamaError(w, err)
+		req, err = q.openAI()
 	}
-}
-
-// ollamaError answers with an error in Ollama's form.
-func ollamaError(w http.ResponseWriter, err error) {
-	e := clientError(err)
-	for name, value := range e.Headers {
-		w.Header().Set(name, value)
+	endpoint := "chat"
+	if q.Raw {
+		endpoint = "completion"
 	}
-	writeJSON(w, e.Status, map[string]string{"error": e.Message, "code": e.Code})
-}
-
-// ollamaAnswer makes Ollama's answer of events.
-type ollamaAnswer struct {
-	model           string
-	generate        bool
-	began, first    time.Time
-	finish, degrade string
-	usage           openai.Usage
-	gathered        ollamaMessage
-	lines           *lines
-}
-
-func (a *ollamaAnswer) event(e *pipeline.Event, stream bool) error {
-	switch {
-	case e.Start != nil:
-		a.degrade = e.Start.Degraded
-		return nil
-	case e.Usage != nil:
-		a.usage = *e.Usage
-		return nil
+	if err != nil {
+		writeError(w, s.Runtime.Malformed(id, s.identity(r), endpoint, err))
+		return
 	}
-	if e.Finish != "" {
-		a.finish = e.Finish
-	}
-	m := ollamaMessage{Role: "assistant", Content: e.Text}
-	for _, c := range e.ToolCalls {
-		var call ollamaCall
-		call.Function.Name, call.Function.Arguments = c.Function.Name, json.RawMessage(c.Function.Arguments)
-		if !json.Valid(call.Function.Arguments) {
-			call.Function.Arguments = json.RawMessage("{}")
+	s.passOn(req)
+	s.converse(w, req.Stream, a, func(emit func(pipeline.Event) error) error {
+		if !q.Raw {
+			return s.Runtime.Chat(r.Context(), id, s.identity(r), req, emit)
 		}
-		m.ToolCalls = append(m.ToolCalls, call)
-	}
-	if m.Content == "" && len(m.ToolCalls) == 0 {
-		return nil
-	}
-	if a.first.IsZero() {
-		a.first = time.Now()
-	}
-	if !stream {
-		a.gathered.Content += m.Content
-		a.gathered.ToolCalls = append(a.gathered.ToolCalls, m.ToolCalls...)
-		return nil
-	}
-	return a.lines.send(a.part(&m, false))
+		return s.Runtime.Complete(r.Context(), id, s.identity(r), &openai.CompletionRequest{Model: req.Model, Prompt: openai.Prompt{{Text: q.Prompt}},
+			Stream: req.Stream, MaxTokens: req.MaxTokens, Temperature: req.Temperature, TopP: req.TopP, Seed: req.Seed, Stop: req.Stop,
+			PresencePenalty: req.PresencePenalty, FrequencyPenalty: req.FrequencyPenalty, LocalSampling: req.LocalSampling}, emit)
+	})
 }
 
-func (a *ollamaAnswer) part(m *ollamaMessage, done bool) map[string]any {
-	out := map[string]any{"model": a.model, "created_at": time.Now().UTC().Format(time.RFC3339Nano), "done": done}
-	if a.generate {
-		out["response"] = m.Content
+// ollamaAnswer is an answer of /api/chat or /api/generate.
+type ollamaAnswer struct {
+	chat   bool
+	model  string
+	begun  time.Time
+	first  time.Time // when the first text came
+	text   strings.Builder
+	calls  []ollamaToolCall
+	finish string
+	usage  openai.Usage
+}
+
+// ollamaLine is an answer, or a piece of it. Durations are in nanoseconds.
+type ollamaLine struct {
+	Model              string         `json:"model"`
+	CreatedAt          time.Time      `json:"created_at"`
+	Message            *ollamaMessage `json:"message,omitempty"`
+	Response           *string        `json:"response,omitempty"`
+	Done               bool           `json:"done"`
+	DoneReason         string         `json:"done_reason,omitempty"`
+	TotalDuration      int64          `json:"total_duration,omitempty"`
+	LoadDuration       int64          `json:"load_duration,omitempty"`
+	PromptEvalCount    int            `json:"prompt_eval_count,omitempty"`
+	PromptEvalDuration int64          `json:"prompt_eval_duration,omitempty"`
+	EvalCount          int            `json:"eval_count,omitempty"`
+	EvalDuration       int64          `json:"eval_duration,omitempty"`
+}
+
+func (a *ollamaAnswer) line(text string, calls []ollamaToolCall) *ollamaLine {
+	l := &ollamaLine{Model: a.model, CreatedAt: time.Now().UTC()}
+	if a.chat {
+		l.Message = &ollamaMessage{Role: "assistant", Content: text, ToolCalls: calls}
 	} else {
-		m.Role = "assistant"
-		out["message"] = m
+		l.Response = &text
 	}
-	if a.degrade != "" {
-		out["degraded"] = a.degrade
-	}
-	return out
+	return l
 }
 
-// end is the last part, with the whole answer where it was not streamed.
-func (a *ollamaAnswer) end(whole *ollamaMessage) map[string]any {
-	if whole == nil {
-		whole = &ollamaMessage{}
+// last is a line with the figures of the end.
+func (a *ollamaAnswer) last(text string, calls []ollamaToolCall) *ollamaLine {
+	l := a.line(text, calls)
+	l.Done, l.DoneReason = true, a.finish
+	if l.DoneReason == "tool_calls" || l.DoneReason == "" || l.DoneReason == "content_filter" {
+		l.DoneReason = "stop"
 	}
-	out := a.part(whole, true)
 	now := time.Now()
 	if a.first.IsZero() {
 		a.first = now
 	}
-	reason := a.finish
-	if reason != "length" {
-		reason = "stop"
-	}
-	out["done_reason"], out["total_duration"], out["load_duration"] = reason, now.Sub(a.began).Nanoseconds(), 0
-	out["prompt_eval_count"], out["prompt_eval_duration"] = a.usage.PromptTokens, a.first.Sub(a.began).Nanoseconds()
-	out["eval_count"], out["eval_duration"] = a.usage.CompletionTokens, now.Sub(a.first).Nanoseconds()
-	return out
+	l.TotalDuration = now.Sub(a.begun).Nanoseconds()
+	l.PromptEvalCount, l.EvalCount = a.usage.PromptTokens, a.usage.CompletionTokens
+	l.PromptEvalDuration, l.EvalDuration = a.first.Sub(a.begun).Nanoseconds(), now.Sub(a.first).Nanoseconds()
+	return l
 }
 
-// lines writes JSON documents, one a line.
-type lines struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	started bool
+// note keeps what an event says beside its text, and returns its tool calls.
+func (a *ollamaAnswer) note(e *pipeline.Event) (calls []ollamaToolCall) {
+	if e.Usage != nil {
+		a.usage = *e.Usage
+	}
+	if e.Finish != "" {
+		a.finish = e.Finish
+	}
+	if e.Text != "" && a.first.IsZero() {
+		a.first = time.Now()
+	}
+	for i, c := range e.ToolCalls {
+		call := ollamaToolCall{ID: c.ID}
+		call.Function.Index, call.Function.Name, call.Function.Arguments = i, c.Function.Name, objectOf(c.Function.Arguments)
+		calls = append(calls, call)
+	}
+	return calls
 }
 
-func newLines(w http.ResponseWriter) *lines {
-	return &lines{w: w, control: http.NewResponseController(w)}
+// objectOf is a JSON object: the document, if it is one.
+func objectOf(doc string) json.RawMessage {
+	var object map[string]json.RawMessage
+	if json.Unmarshal([]byte(doc), &object) != nil || object == nil {
+		return json.RawMessage("{}")
+	}
+	return json.RawMessage(doc)
 }
 
-func (l *lines) send(v any) error {
-	doc, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	if !l.started {
-		l.started = true
-		l.w.Header().Set("Content-Type", "application/x-ndjson")
-		l.w.WriteHeader(http.StatusOK)
-	}
-	_ = l.control.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer has deadlines
-	if _, err := l.w.Write(append(doc, '\n')); err != nil {
-		return err
-	}
-	return l.control.Flush()
+func (a *ollamaAnswer) collect(e *pipeline.Event) {
+	a.calls = append(a.calls, a.note(e)...)
+	a.text.WriteString(e.Text)
 }
 
-// ollamaTags lists what may be named as a model.
-func (s *Server) ollamaTags(w http.ResponseWriter, r *http.Request) {
-	list := []map[string]any{}
-	for _, m := range s.Runtime.Models(s.identity(r)) {
-		list = append(list, map[string]any{"name": m.ID, "model": m.ID, "modified_at": time.Unix(m.Created, 0).UTC().Format(time.RFC3339),
-			"size": 0, "digest": "", "details": map[string]any{"format": "gguf", "family": m.OwnedBy, "families": []string{m.OwnedBy}, "parameter_size": "", "quantization_level": ""}})
-	}
-	writeJSON(w, http.StatusOK, map[string]any{"models": list})
-}
+func (a *ollamaAnswer) whole() any { return a.last(a.text.String(), a.calls) }
 
-func (s *Server) ollamaVersion(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, map[string]string{"version": ollamaVersion})
-}
-
-// ollamaShow says what is known of a model; clients ask before they use one.
-func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) {
-	var q struct{ Model, Name string }
-	if _, err := s.body(w, r, &q); err != nil {
-		ollamaError(w, err)
-		return
+func (a *ollamaAnswer) pieces(e *pipeline.Event, send func(any) error) error {
+	calls := a.note(e)
+	if e.Usage != nil { // the last event
+		return send(a.last("", nil))
 	}
-	if q.Model == "" {
-		q.Model = q.Name
+	if e.Text == "" && calls == nil {
+		return nil
 	}
-	for _, m := range s.Runtime.Models(s.identity(r)) {
-		if m.ID == q.Model {
-			writeJSON(w, http.StatusOK, map[string]any{"details": map[string]any{"format": "gguf", "family": m.OwnedBy}, "model_info": map[string]any{},
-				"capabilities": []string{"completion", "tools"}, "modified_at": time.Unix(m.Created, 0).UTC().Format(time.RFC3339)})
-			return
-		}
-	}
-	ollamaError(w, &openai.Error{Status: http.StatusNotFound, Code: "model_not_found", Message: "model '" + q.Model + "' not found"})
+	return send(a.line(e.Text, calls))
 }

@@ -36,6 +36,7 @@ type Server struct {
 	Metrics *Metrics
 	MaxBody int64 // bytes of a request body
 	Version string
+	Origins []string // of web pages that may use the API, as https://host[:port]; "*": any
 	// AdminCredentials asks for the credential of an administrator or operator on the administration address; without it
 	// whoever reaches the address is the operator.
 	AdminCredentials bool
@@ -51,18 +52,14 @@ func (s *Server) API() http.Handler {
 	route(mux, "POST", "/v1/embeddings", s.needs(identity.RoleEmbed, s.embed))
 	route(mux, "POST", "/v1/rerank", s.needs(identity.RoleEmbed, s.rerank))
 	route(mux, "POST", "/v1/messages", s.needs(identity.RoleChat, s.once(s.messages)))
-	route(mux, "POST", "/api/chat", s.needs(identity.RoleChat, s.ollamaChat))
-	route(mux, "POST", "/api/generate", s.needs(identity.RoleChat, s.ollamaGenerate))
-	route(mux, "POST", "/api/show", s.ollamaShow)
-	route(mux, "GET", "/api/tags", s.ollamaTags)
-	route(mux, "GET", "/api/version", s.ollamaVersion)
+	s.ollamaRoutes(mux)
 	route(mux, "GET", "/v1/models", s.models)
 	route(mux, "GET", "/v1/models/{id...}", s.model)
 	mux.HandleFunc("/", notFound)
 	open := http.NewServeMux() // health is everyone's business
 	route(open, "GET", "/livez", s.livez)
 	route(open, "GET", "/readyz", s.readyz)
-	open.Handle("/", s.authenticated(mux))
+	open.Handle("/", spoken(s.pages(s.authenticated(s.transformed(mux)))))
 	return s.recovered(open)
 }
 
@@ -186,6 +183,10 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request, v any) ([]byte, er
 }
 
 func readBody(w http.ResponseWriter, r *http.Request, v any, most int64) ([]byte, error) {
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, &openai.Error{Status: http.StatusUnsupportedMediaType, Type: openai.TypeInvalidRequest, Code: "unsupported_encoding",
+			Message: "the request body is encoded as " + e + "; send it as it is"}
+	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer has deadlines; then the server's hold
 	b, err := openai.Decode(http.MaxBytesReader(w, r.Body, most), v)

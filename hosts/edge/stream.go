@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"encoding/json"
 	"net/http"
 	"sync"
 	"time"
@@ -10,10 +9,11 @@ import (
 // keepAlive is how long a stream may be silent before a comment shows that it lives.
 const keepAlive = 10 * time.Second
 
-// stream writes server-sent events. Headers go out with the first event or comment, so that a request that fails before
+// stream writes the events of a dialect. Headers go out with the first event or comment, so that a request that fails before
 // it can still be answered with a status of its own. The methods are safe for concurrent use.
 type stream struct {
 	w       http.ResponseWriter
+	dialect *dialect
 	control *http.ResponseController
 	ticker  *time.Timer
 
@@ -24,12 +24,12 @@ type stream struct {
 }
 
 func newStream(w http.ResponseWriter) *stream {
-	s := &stream{w: w, control: http.NewResponseController(w)}
+	s := &stream{w: w, dialect: dialectOf(w), control: http.NewResponseController(w)}
 	s.ticker = time.AfterFunc(keepAlive, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if !s.closed {
-			s.write([]byte(": still working\n\n"))
+		if !s.closed && s.dialect.alive != nil {
+			s.write(s.dialect.alive)
 		}
 	})
 	return s
@@ -37,16 +37,13 @@ func newStream(w http.ResponseWriter) *stream {
 
 // send writes one event with v as its data.
 func (s *stream) send(v any) error {
-	doc, err := json.Marshal(v)
+	event, err := s.dialect.event(v)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	event := make([]byte, 0, len(doc)+8)
-	event = append(event, "data: "...)
-	event = append(event, doc...)
-	s.write(append(event, "\n\n"...))
+	s.write(event)
 	return s.err
 }
 
@@ -54,7 +51,9 @@ func (s *stream) send(v any) error {
 func (s *stream) done() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.write([]byte("data: [DONE]\n\n"))
+	if s.dialect.done != nil {
+		s.write(s.dialect.done)
+	}
 	s.close()
 }
 
@@ -67,8 +66,8 @@ func (s *stream) fail(err error) {
 		writeError(s.w, err)
 		return
 	}
-	doc, _ := json.Marshal(clientError(err)) // its fields are strings
-	s.write([]byte("data: " + string(doc) + "\n\n"))
+	event, _ := s.dialect.event(s.dialect.refusal(clientError(err))) // its fields are strings
+	s.write(event)
 	s.close()
 }
 
@@ -84,7 +83,7 @@ func (s *stream) write(b []byte) {
 	}
 	if !s.started {
 		h := s.w.Header()
-		h.Set("Content-Type", "text/event-stream")
+		h.Set("Content-Type", s.dialect.contentType)
 		h.Set("Cache-Control", "no-cache")
 		h.Set("X-Accel-Buffering", "no")
 		s.w.WriteHeader(http.StatusOK)

@@ -31,7 +31,7 @@ func clientError(err error) *openai.Error {
 	return errInternal
 }
 
-// writeError answers with an OpenAI-shaped error.
+// writeError answers with an error in the shape of the request's dialect.
 func writeError(w http.ResponseWriter, err error) {
 	e := clientError(err)
 	if e.RetryAfter > 0 {
@@ -43,7 +43,7 @@ func writeError(w http.ResponseWriter, err error) {
 	if e.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="ledge"`)
 	}
-	writeJSON(w, e.Status, e)
+	writeJSON(w, e.Status, dialectOf(w).refusal(e))
 }
 
 // writeJSON answers with one JSON document.

@@ -2,6 +2,7 @@ package injectionguard
 
 import (
 	"encoding/base64"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -46,11 +47,20 @@ func (a *analysis) decode(depth int) {
 			a.nested("hex", out, depth, i, j)
 		}
 	}
+	if out := unescaped(t); out != nil {
+		a.nested("escapes", out, depth, 0, len(t))
+	}
 	if depth > 0 {
 		return
 	}
+	if out := a.joined(); out != nil {
+		a.nested("spelled", out, depth, 0, len(t))
+	}
+	if out := a.oneLine(); out != nil {
+		a.nested("lines", out, depth, 0, len(t))
+	}
 	limit := min(len(t), maxDecoded)
-	if a.rotated >= 2 {
+	if a.rotated >= 2 || fewVowels(a.folded.b) {
 		out := make([]byte, limit)
 		for i := range out {
 			c := t[i]
@@ -92,18 +102,20 @@ func (a *analysis) nested(encoding string, text []byte, depth, i, j int) int {
 }
 
 func printable(b []byte) bool {
-	letters := 0
+	letters, spaces := 0, 0
 	for i := 0; i < len(b); {
 		r, size := utf8.DecodeRune(b[i:])
 		if r == utf8.RuneError && size <= 1 || r < ' ' && r != '\n' && r != '\t' && r != '\r' {
 			return false
 		}
-		if r|0x20 >= 'a' && r|0x20 <= 'z' {
+		if r|0x20 >= 'a' && r|0x20 <= 'z' || r >= '0' && r <= '9' || r >= 0x80 {
 			letters++
+		} else if r <= ' ' {
+			spaces++
 		}
 		i += size
 	}
-	return letters*2 >= len(b)
+	return letters*2 >= len(b)-spaces
 }
 
 // Kinds of bytes of encodings.
@@ -206,4 +218,88 @@ func spacedHex(t string) (out []byte, start, end int) {
 	}
 	flush(last)
 	return out, start, end
+}
+
+// fewVowels says whether the letters of a text are not those of a language: in rot13 every fifth is a vowel, in English two
+// of five are.
+func fewVowels(b []byte) bool {
+	letters, vowels := 0, 0
+	for _, c := range b[:min(len(b), 512)] {
+		switch {
+		case c == 'a' || c == 'e' || c == 'i' || c == 'o' || c == 'u':
+			vowels++
+			letters++
+		case c >= 'a' && c <= 'z':
+			letters++
+		}
+	}
+	return letters >= minEncoded && vowels*10 < letters*3
+}
+
+// minApart is how many escapes, or letters that stand apart, a text needs before it is put together.
+const minApart = 8
+
+// unescaped replaces escapes as in \u0069 and \x69; nil where there are few.
+func unescaped(t string) []byte {
+	first := strings.IndexByte(t, '\\')
+	if first < 0 || strings.Count(t[first:], `\u`)+strings.Count(t[first:], `\x`) < minApart {
+		return nil
+	}
+	out := make([]byte, 0, min(len(t), maxDecoded))
+	for i := 0; i < len(t) && len(out) < maxDecoded; {
+		digits := 0
+		if t[i] == '\\' && i+1 < len(t) {
+			switch t[i+1] {
+			case 'u':
+				digits = 4
+			case 'x':
+				digits = 2
+			}
+		}
+		r, ok := rune(0), digits > 0 && i+2+digits <= len(t)
+		for k := i + 2; ok && k < i+2+digits; k++ {
+			v := hexValue(t[k])
+			ok = v >= 0
+			r = r<<4 | rune(v)
+		}
+		if !ok {
+			out = append(out, t[i])
+			i++
+			continue
+		}
+		out = utf8.AppendRune(out, r)
+		i += 2 + digits
+	}
+	return out
+}
+
+// joined puts letters together that stand apart: "i g n o r e   a l l", "i-g-n-o-r-e". nil where there are few.
+func (a *analysis) joined() []byte {
+	if a.apart < minApart {
+		return nil
+	}
+	b := a.folded.b
+	out := make([]byte, 0, min(len(b), maxDecoded))
+	single := func(i int) bool {
+		return i < len(b) && b[i] < 0x80 && wordAt(b, i) && (i == 0 || !wordAt(b, i-1)) && (i+1 >= len(b) || !wordAt(b, i+1))
+	}
+	for i := 0; i < len(b) && len(out) < maxDecoded; i++ {
+		out = append(out, b[i])
+		if single(i) && single(i+2) && b[i+1] < 0x80 {
+			// the sign between two of them goes, but for a space between words that are spelled with another sign
+			if b[i+1] != ' ' || i+4 < len(b) && b[i+3] == ' ' || i >= 2 && b[i-1] == ' ' {
+				i++
+			}
+		}
+	}
+	return out
+}
+
+// oneLine joins lines of one or two words each; nil where the text is not mostly those.
+func (a *analysis) oneLine() []byte {
+	n := strings.Count(a.text, "\n")
+	if n < 3 || a.words > 2*n+2 || len(a.text) > maxDecoded {
+		return nil
+	}
+	return []byte(strings.ReplaceAll(a.text, "\n", " "))
 }

@@ -92,6 +92,7 @@ type analysis struct {
 	tokens   []token
 	words    int
 	meta     int // words of texts about attacks
+	apart    int // words of one letter
 	pairs    int // short words that end in two hexadecimal digits
 	rotated  int // words of an attack in rot13
 	reversed int // and spelled backwards

@@ -1,6 +1,9 @@
 package injectionguard
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Classes of words. A word may be of several.
 const (
@@ -125,8 +128,8 @@ var lexicon = map[uint64]string{
 	mode:      `mode modus modo modalità`,
 	tool:      `tool tools function functions plugin api endpoint url http https link webhook`,
 	grant:     `admin administrator root sudo superuser authorized authorised debug maintenance override developer god`,
-	rot13:     `vtaber vafgehpgvbaf cerivbhf cebzcg flfgrz qvfertneq erirny sbetrg lbhe ehyrf nobir`,
-	backwards: `erongi snoitcurtsni suoiverp tpmorp metsys drageresid laever tegrof ruoy selur evoba`,
+	rot13:     `gur naq lbh zr nyy gung jvgu abg jung guvf ner unir sebz gryy fnl abj jevgr fubj bhg vg cyrnfr va gb bs vf vtaber vafgehpgvbaf cerivbhf cebzcg flfgrz qvfertneq erirny sbetrg lbhe ehyrf nobir`,
+	backwards: `rof yna sa na ym drow eb od yb no ro fi dluow tuohtiw eht uoy lla taht htiw tahw siht era evah morf llet yas won etirw wohs esaelp dna ot em fo erongi snoitcurtsni suoiverp tpmorp metsys drageresid laever tegrof ruoy selur evoba`,
 	given:     `given told said received instructed been provided learned set wrote gegeben bekommen reçues données dicho dado recibido dette ricevuto ditas recebidas gekregen`,
 	now:       `now henceforth onwards today jetzt ab désormais maintenant ahora ora adesso agora nu теперь`,
 	whole:     `everything anything all whatever alles tout todo tutto tudo всё`,
@@ -140,7 +143,12 @@ var classes = func() map[string]uint64 {
 			var f folded
 			f.fold(w)
 			var buf [maxWord]byte
-			m[string(key(buf[:0], f.b))] |= class
+			k := key(buf[:0], f.b)
+			m[string(k)] |= class
+			if class&(override|rule|prompt|previous|limit) != 0 && len(k) >= 5 {
+				slices.Reverse(k)
+				m[string(k)] |= backwards
+			}
 		}
 	}
 	return m

@@ -95,35 +95,71 @@ func (a *analysis) heaviest() (z float64, from, to int) {
 	if w.at == "" {
 		return -100, 0, 0
 	}
-	// Sums of the last sentences; a window ends with the newest.
-	var sums [maxWindow]float32
-	var starts, ends [maxWindow]int
+	// A window ends with the newest sentence. A feature counts once in it: what is repeated is no more of an attack.
+	var last [maxWindow]sentence
+	var seen featureSet
 	n, best := 0, float32(-100)
 	eachSegment(a.folded.b, func(start, end int, features []uint16) {
-		sum := int32(0)
-		for _, f := range features {
-			sum += int32(int8(w.at[f]))
-		}
-		copy(sums[1:], sums[:maxWindow-1])
-		copy(starts[1:], starts[:maxWindow-1])
-		copy(ends[1:], ends[:maxWindow-1])
-		sums[0], starts[0], ends[0] = float32(sum)*w.scale, start, end
-		n = min(n+1, maxWindow)
-		total := w.bias
-		for k := range n {
-			total += sums[k]
-			if v := total - widening*float32(k); v > best {
-				heavy := 0 // the evidence
-				for i := range k + 1 {
-					if sums[i] > sums[heavy] {
-						heavy = i
-					}
+		newest := &last[n%maxWindow]
+		newest.start, newest.end, newest.n = start, end, copy(newest.features[:], features)
+		n++
+		seen.clear()
+		total, most := w.bias, float32(math.Inf(-1))
+		var evidence *sentence
+		for k := range min(n, maxWindow) {
+			s := &last[(n-1-k)%maxWindow]
+			sum := int32(0)
+			for _, f := range s.features[:s.n] {
+				if seen.add(f) {
+					sum += int32(int8(w.at[f]))
 				}
-				best, from, to = v, starts[heavy], ends[heavy]
+			}
+			own := float32(sum) * w.scale
+			total += own
+			if own > most {
+				most, evidence = own, s
+			}
+			if v := total - widening*float32(k); v > best {
+				best, from, to = v, evidence.start, evidence.end
 			}
 		}
 	})
 	return float64(best), from, to
+}
+
+// maxFeatures is how many a sentence has at most: four a word.
+const maxFeatures = maxSegment * 4
+
+// sentence is one of the last that were read.
+type sentence struct {
+	start, end, n int
+	features      [maxFeatures]uint16
+}
+
+// featureSet holds the features of a window: a hash table that is cleared by counting on.
+type featureSet struct {
+	at  [1024]uint32 // generation and feature; a window fills less than half
+	gen uint32
+}
+
+func (s *featureSet) clear() {
+	if s.gen++; s.gen > math.MaxUint16 {
+		*s = featureSet{gen: 1}
+	}
+}
+
+// add reports whether the feature was not there.
+func (s *featureSet) add(f uint16) bool {
+	e := s.gen<<16 | uint32(f)
+	for i := f; ; i++ {
+		switch at := &s.at[i%uint16(len(s.at))]; {
+		case *at == e:
+			return false
+		case *at>>16 != s.gen:
+			*at = e
+			return true
+		}
+	}
 }
 
 // Segments returns the sentences of a text with their features, for the training.
@@ -151,7 +187,7 @@ const stemBytes = 6
 // eachSegment calls f for each sentence with its features, which are only valid during the call. Letters that look alike
 // are one, as in the lexicon. A Chinese, Japanese or Korean character is a word.
 func eachSegment(b []byte, f func(start, end int, features []uint16)) {
-	var buf [maxSegment*5 + 8]uint16
+	var buf [maxFeatures]uint16
 	features := buf[:0]
 	start, words := 0, 0
 	var last, last2 uint32
@@ -163,7 +199,7 @@ func eachSegment(b []byte, f func(start, end int, features []uint16)) {
 	}
 	for i := 0; i < len(b); {
 		c := b[i]
-		if kind[c] != wordByte {
+		if !wordAt(b, i) {
 			i++
 			switch c {
 			case '\n':
@@ -187,7 +223,7 @@ func eachSegment(b []byte, f func(start, end int, features []uint16)) {
 				continue
 			}
 		} else {
-			for j < len(b) && (kind[b[j]] == wordByte || b[j] == '\'' && j+1 < len(b) && kind[b[j+1]] == wordByte) {
+			for j < len(b) && (j == i || kind[b[j]] == wordByte || goesOn(b, j)) {
 				if k := leet[b[j]]; k != 0 {
 					h = (h ^ uint32(k)) * 16777619
 				}

@@ -207,7 +207,7 @@ func (a *analysis) exfiltration() {
 				w = 0.65
 			case o.is(text|whole) && t.is(recite) && a.wholly(j):
 				w = 0.7
-			case o.is(text) && o.is(yours) == false && own && inside&hidden != 0 && a.has(i, len(a.tokens), "message", "messages") && !asks:
+			case o.is(text) && !o.is(yours) && own && inside&hidden != 0 && a.has(i, len(a.tokens), "message", "messages") && !asks:
 				w = 0.65
 			}
 			if w > 0 {

@@ -50,13 +50,15 @@ func (a *analysis) tokenize() {
 			for j < len(b) && kind[b[j]] == wordByte {
 				j++
 			}
-			if j+1 >= len(b) || b[j] != '\'' && kind[b[j]] != signByte || !wordAt(b, j+1) {
+			if j == len(b) || !goesOn(b, j) {
 				break
 			}
 			j++ // inside a word: don't, pr@mpt
 		}
 		if j-i == 1 {
+			a.apart++
 			if end := spelledEnd(b, i); end > 0 {
+				a.apart += minApart
 				a.spelled(i, end, sentence, quoted)
 				i = end
 				continue
@@ -93,7 +95,7 @@ func (a *analysis) push(i, j int, class uint64, sentence int32, quoted bool) {
 		a.rotated++
 	}
 	if class&backwards != 0 {
-		a.reversed++
+		a.reversed += 1 + (j-i)/5 // a long one is no accident
 	}
 	a.tokens = append(a.tokens, token{int32(i), int32(j), class, int32(a.words), sentence, quoted})
 }
@@ -119,7 +121,20 @@ var kind = func() (t [256]uint8) {
 // wordAt says whether byte i is part of a word. Signs that stand for letters are so before letters only.
 func wordAt(b []byte, i int) bool {
 	k := kind[b[i]]
-	return k == wordByte || k == signByte && i+1 < len(b) && b[i+1] < 0x80 && kind[b[i+1]] == wordByte
+	if c := b[i]; (c == '@' || c == '$' || c == '|') && i > 0 && kind[b[i-1]] == wordByte && b[i-1] < 0x80 {
+		return true // at the end of one: a.i@
+	}
+	for j := i + 1; k == signByte && j < len(b) && j < i+4; j++ { // mi$$!on
+		if k = kind[b[j]]; k == wordByte && b[j] >= 0x80 {
+			return false
+		}
+	}
+	return k == wordByte
+}
+
+// goesOn says whether a sign at index j, after a letter, is inside or at the end of a word: don't, pr@mpt, un'i@.
+func goesOn(b []byte, j int) bool {
+	return b[j] == '\'' && j+1 < len(b) && wordAt(b, j+1) || kind[b[j]] == signByte && wordAt(b, j)
 }
 
 // ideograph looks for a word at a character of three bytes, and returns how many bytes it was.

@@ -1,4 +1,4 @@
-// Command pack compresses built modules for the binary that embeds them: go run ./plugins/pack -o DIR FILE.wasm...
+// Command pack straightens and compresses built modules for the binary that embeds them: go run ./plugins/pack -o DIR FILE.wasm...
 package main
 
 import (
@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/ledge-run/ledge/runtime/wasm/straighten"
 )
 
 func main() {
@@ -30,6 +32,9 @@ func run(dir string, files []string) error {
 		module, err := os.ReadFile(f)
 		if err != nil {
 			return err
+		}
+		if module, err = straighten.Module(module); err != nil {
+			return fmt.Errorf("%s: %w", f, err)
 		}
 		packed, to := enc.EncodeAll(module, nil), filepath.Join(dir, filepath.Base(f)+".zst")
 		if old, err := os.ReadFile(to); err == nil && bytes.Equal(old, packed) {

@@ -8,10 +8,9 @@ func (g group) len() int { return g.end - g.start }
 // number is a run of groups of digits with single separators between them.
 type number struct {
 	groups [20]group
-	n      int    // groups
-	digits int    // in all groups
-	sep    byte   // the separator, where all are the same; 0: there is none; '?' mixed
-	value  string // the digits
+	n      int  // groups
+	digits int  // in all groups
+	sep    byte // the separator, where all are the same; 0: there is none; '?' mixed
 	buf    [20]byte
 }
 

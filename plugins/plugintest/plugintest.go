@@ -12,6 +12,7 @@ import (
 
 	"github.com/ledge-run/ledge/runtime/manifest"
 	"github.com/ledge-run/ledge/runtime/wasm"
+	"github.com/ledge-run/ledge/runtime/wasm/straighten"
 )
 
 // Build compiles the main package in dir for the sandbox and returns the module.
@@ -35,6 +36,9 @@ func Build(t testing.TB, dir string) []byte {
 	}
 	module, err := os.ReadFile(out)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if module, err = straighten.Module(module); err != nil { // as those that are built in
 		t.Fatal(err)
 	}
 	return module

@@ -19,7 +19,6 @@ type scanner struct {
 	touched bool
 	open    int // from here on matches may be incomplete
 	found   []match
-	name    name // the last name of a secret
 	depth   int
 }
 

@@ -9,9 +9,12 @@ import (
 
 // Known says what each capability lends, for help and errors.
 var Known = map[string]string{
-	"kv":    "a key-value store per plugin and tenant",
-	"http":  "HTTP requests; http=RULE narrows them, for example http=GET,POST https://api.example.com/v1",
-	"clock": "clocks to the nanosecond; without it they tick every millisecond",
+	"slm":         "completions and embeddings by models on the device",
+	"search":      "the site's documents, as far as the caller may read them",
+	"kv":          "a key-value store per plugin and tenant",
+	"http":        "HTTP requests; http=RULE narrows them, for example http=GET,POST https://api.example.com/v1",
+	"credentials": "for http-wasm filters: the headers of a request that hold keys and cookies",
+	"clock":       "clocks to the nanosecond; without it they tick every millisecond",
 }
 
 // Grants is a list of capabilities: what a manifest asks for, a policy grants, or a site allows at most.

@@ -1,6 +1,7 @@
 package capability
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"time"
@@ -27,24 +28,43 @@ var _ Store = (*MemoryStore)(nil)
 func (s *MemoryStore) Get(_ context.Context, plugin, tenant, key string) ([]byte, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	v, ok := s.get([3]string{plugin, tenant, key})
+	return v, ok, nil
+}
+
+// CompareAndSet implements Store.
+func (s *MemoryStore) CompareAndSet(_ context.Context, plugin, tenant, key string, old, value []byte, ttl time.Duration) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	at := [3]string{plugin, tenant, key}
+	if now, _ := s.get(at); !bytes.Equal(now, old) {
+		return false, nil
+	}
+	return true, s.set(at, value, ttl)
+}
+
+func (s *MemoryStore) get(at [3]string) ([]byte, bool) {
 	v, ok := s.values[at]
 	if ok && !v.expires.IsZero() && time.Now().After(v.expires) {
 		s.remove(at)
 		ok = false
 	}
-	return v.value, ok, nil
+	return v.value, ok
 }
 
 // Set implements Store.
 func (s *MemoryStore) Set(_ context.Context, plugin, tenant, key string, value []byte, ttl time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.set([3]string{plugin, tenant, key}, value, ttl)
+}
+
+func (s *MemoryStore) set(at [3]string, value []byte, ttl time.Duration) error {
+	key := at[2]
 	limit := s.MaxBytes
 	if limit == 0 {
 		limit = 1 << 20
 	}
-	at := [3]string{plugin, tenant, key}
 	total := s.bytes + len(key) + len(value)
 	if old, ok := s.values[at]; ok {
 		total -= len(key) + len(old.value)

@@ -18,6 +18,7 @@ import (
 type Config struct {
 	Listen         string                  `yaml:"listen"`
 	Admin          string                  `yaml:"admin"`
+	Origins        []string                `yaml:"origins"` // of web pages that may use the API
 	Data           string                  `yaml:"data"`
 	TLS            TLS                     `yaml:"tls"`
 	Auth           Auth                    `yaml:"auth"`
@@ -61,6 +62,9 @@ type Encoder struct {
 	File    string `yaml:"file"`
 	ID      string `yaml:"id"` // empty: the file's name without .gguf
 	Threads int    `yaml:"threads"`
+	// What a model for embeddings wants before questions and before documents when documents are searched.
+	QueryPrefix    string `yaml:"query_prefix"`
+	DocumentPrefix string `yaml:"document_prefix"`
 }
 
 // Adapter is a LoRA adapter that clients and routes choose by its name.
@@ -114,6 +118,7 @@ type Documents struct {
 	Chunk          Chunk    `yaml:"chunk"`
 	Classification string   `yaml:"classification"` // of documents that name none
 	Watch          []Folder `yaml:"watch"`
+	Erasures       string   `yaml:"erasures"` // file of the erasures' log; empty: the data directory's name with .erasures
 }
 
 // Chunk says how texts are cut, where a file does not say.
@@ -173,7 +178,8 @@ type Route struct {
 	PromptVersion string    `yaml:"prompt_version"`
 	Router        Stage     `yaml:"router"`
 	Guards        Guards    `yaml:"guards"`
-	Retrieve      *Retrieve `yaml:"retrieve"` // nil: the route answers without documents
+	Transform     []Stage   `yaml:"transform"` // http-wasm filters around the route, the outermost first
+	Retrieve      *Retrieve `yaml:"retrieve"`  // nil: the route answers without documents
 	Cache         CacheUse  `yaml:"cache"`
 	Tools         []string  `yaml:"tools"`
 	OfferTools    bool      `yaml:"offer_tools"` // offer them to the model even when the client offers none

@@ -112,6 +112,11 @@ func (c *Config) validate(src []byte) error {
 	}
 	address("listen", c.Listen)
 	address("admin", c.Admin)
+	for i, o := range c.Origins {
+		if u, err := url.Parse(o); o != "*" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Scheme+"://"+u.Host != o) {
+			add(fmt.Sprintf("origins[%d]", i), "%q is not an origin; write https://host[:port] without a path, or *", o)
+		}
+	}
 	oneOf := func(path, value string, allowed ...string) {
 		if !slices.Contains(allowed, value) {
 			add(path, "%q is not one of %s", value, strings.Join(allowed, ", "))
@@ -347,6 +352,12 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 	}{{"input", r.Guards.Input}, {"retrieval", r.Guards.Retrieval}, {"tool", r.Guards.Tool}, {"output", r.Guards.Output}} {
 		for i := range list.stages {
 			stage(fmt.Sprintf("%s.guards.%s[%d]", path, list.name, i), &list.stages[i], "closed")
+		}
+	}
+	for i := range r.Transform {
+		at := fmt.Sprintf("%s.transform[%d]", path, i)
+		if stage(at, &r.Transform[i], "closed"); r.Transform[i].Shadow() {
+			add(at+".mode", "a filter changes the request itself, so it cannot run in the shadow; write enforce or off")
 		}
 	}
 	if t := r.Retrieve; t != nil {

@@ -14,3 +14,23 @@ type Embedder interface {
 	// Digest identifies the function: vectors of different digests must never be compared.
 	Digest() string
 }
+
+// Asymmetric is an embedder that embeds questions otherwise than texts, such as with a prefix that its model was trained
+// with.
+type Asymmetric interface {
+	Embedder
+	// EmbedQuery returns the unit vector of a question.
+	EmbedQuery(ctx context.Context, text string) ([]float32, error)
+}
+
+// Query embeds a question with e.
+func Query(ctx context.Context, e Embedder, text string) ([]float32, error) {
+	if a, ok := e.(Asymmetric); ok {
+		return a.EmbedQuery(ctx, text)
+	}
+	vectors, err := e.Embed(ctx, []string{text})
+	if err != nil {
+		return nil, err
+	}
+	return vectors[0], nil
+}

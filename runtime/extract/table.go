@@ -128,7 +128,6 @@ func writeJSON(b *strings.Builder, d *json.Decoder, field string) error {
 					return errors.New("nested too deep")
 				}
 				stack = append(stack, level{object: delim == '{', name: name})
-				wantKey = delim == '{'
 			default:
 				stack = stack[:len(stack)-1]
 			}

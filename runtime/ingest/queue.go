@@ -49,6 +49,7 @@ type Options struct {
 type Queue struct {
 	o       Options
 	wake    chan struct{}
+	busy    sync.Mutex // held while a file becomes a document
 	mu      sync.Mutex // held while a job's record changes
 	changed chan struct{}
 }
@@ -188,6 +189,47 @@ func (q *Queue) drop(tenant, job string) error {
 	return q.o.Store.Delete(tenant, append(all, jobName(job)))
 }
 
+// Pause waits until no file is on its way to being a document, and lets none begin before resume is called.
+func (q *Queue) Pause() (resume func()) {
+	q.busy.Lock()
+	return q.busy.Unlock
+}
+
+// Forget drops the items, and their sources, of files submitted before a time that match their document's id and owner.
+// A finished job that had one of them goes with them. The caller has paused the queue.
+func (q *Queue) Forget(tenant string, before time.Time, match func(document, owner string) bool) error {
+	jobs, err := q.Jobs(tenant)
+	if err != nil {
+		return err
+	}
+	for _, head := range jobs {
+		j, err := q.Job(tenant, head.ID)
+		if err != nil {
+			return err
+		}
+		if j.Created.After(before) || !slices.ContainsFunc(j.Items, func(i Item) bool { return match(search.DocumentID(i.Name), i.Owner) }) {
+			continue
+		}
+		if j.Finished {
+			if err := q.drop(tenant, j.ID); err != nil {
+				return err
+			}
+			continue
+		}
+		for n := range j.Items {
+			item := &j.Items[n]
+			if item.State != Pending || !match(search.DocumentID(item.Name), item.Owner) {
+				continue
+			}
+			item.State, item.Error = Failed, "erased before it was indexed"
+			if err := q.settle(tenant, &head, n, item); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Jobs returns the tenant's jobs, oldest first, without their items.
 func (q *Queue) Jobs(tenant string) ([]Job, error) {
 	var jobs []Job
@@ -313,33 +355,49 @@ func (q *Queue) work(ctx context.Context, tenant, id string) error {
 	items := j.Items
 	j.Items, j.Done, j.Unchanged, j.Failed, j.Chunks = nil, 0, 0, 0, 0
 	for n := range items {
-		item := &items[n]
-		if item.State == Pending {
-			err := q.ingest(ctx, tenant, id, n, item)
-			if ctx.Err() != nil {
-				return ctx.Err() // it stays pending
-			}
-			if err != nil {
-				item.State, item.Error = Failed, err.Error()
-				q.o.Logger.Warn("a file did not become a document", "tenant", tenant, "job", id, "file", item.Name, "error", err)
-			}
-		}
-		switch item.State {
-		case Unchanged:
-			j.Unchanged++
-			j.Done++
-		case Done:
-			j.Done++
-		case Failed:
-			j.Failed++
-		}
-		j.Chunks += item.Chunks
 		j.Finished = n == len(items)-1
-		if err := q.settle(tenant, j, n, item); err != nil {
+		if err := q.workItem(ctx, tenant, j, n, &items[n]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// workItem makes a document of a file that is pending, and counts what became of it.
+func (q *Queue) workItem(ctx context.Context, tenant string, j *Job, n int, item *Item) error {
+	q.busy.Lock()
+	defer q.busy.Unlock()
+	b, ok, err := q.o.Store.Get(tenant, itemName(j.ID, n)) // it may have been forgotten meanwhile
+	if err != nil {
+		return err
+	}
+	if ok {
+		*item = Item{}
+		if err := json.Unmarshal(b, item); err != nil {
+			return err
+		}
+	}
+	if item.State == Pending {
+		err := q.ingest(ctx, tenant, j.ID, n, item)
+		if ctx.Err() != nil {
+			return ctx.Err() // it stays pending
+		}
+		if err != nil {
+			item.State, item.Error = Failed, err.Error()
+			q.o.Logger.Warn("a file did not become a document", "tenant", tenant, "job", j.ID, "file", item.Name, "error", err)
+		}
+	}
+	switch item.State {
+	case Unchanged:
+		j.Unchanged++
+		j.Done++
+	case Done:
+		j.Done++
+	case Failed:
+		j.Failed++
+	}
+	j.Chunks += item.Chunks
+	return q.settle(tenant, j, n, item)
 }
 
 // settle writes what became of an item, and drops its source.

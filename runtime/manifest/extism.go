@@ -43,13 +43,15 @@ type extismMemory struct {
 
 // maxModule bounds a module that a manifest names or holds, in bytes; maxExtism the manifest, which may hold one.
 const (
-	maxModule = 64 << 20
-	maxExtism = maxModule/3*4 + maxFile
+	maxModule  = 64 << 20
+	maxExtism  = maxModule/3*4 + maxFile
+	maxModules = 16
 )
 
 // ParseExtism reads an Extism manifest (JSON). Paths in it are relative to dir. It returns the module, with its hash
 // checked, and what of the manifest means something here: config, timeout, memory, and allowed_hosts as asks for http.
-// What cannot be honoured is an error, never left out: a url, since nothing is downloaded; paths and modules to link.
+// Modules beside the main one are in Linked. What cannot be honoured is an error, never left out: a url, since nothing
+// is downloaded, and paths.
 func ParseExtism(src []byte, name, dir string) (*Manifest, []byte, error) {
 	fail := func(format string, args ...any) (*Manifest, []byte, error) {
 		return nil, nil, fmt.Errorf("extism manifest of %s: "+format, append([]any{name}, args...)...)
@@ -66,8 +68,8 @@ func ParseExtism(src []byte, name, dir string) (*Manifest, []byte, error) {
 	switch {
 	case len(doc.Wasm) == 0:
 		return fail("wasm lists no module")
-	case len(doc.Wasm) > 1:
-		return fail("wasm lists %d modules to be linked; this host runs one: merge them first, for example with wasm-merge of binaryen", len(doc.Wasm))
+	case len(doc.Wasm) > maxModules:
+		return fail("wasm lists %d modules; at most %d", len(doc.Wasm), maxModules)
 	case len(doc.AllowedPaths) > 0:
 		return fail("allowed_paths: a plugin gets no files here")
 	case doc.TimeoutMS > uint64(24*time.Hour/time.Millisecond):
@@ -96,9 +98,31 @@ func ParseExtism(src []byte, name, dir string) (*Manifest, []byte, error) {
 			m.Capabilities = append(m.Capabilities, "http=GET,HEAD,POST,PUT,PATCH,DELETE "+scheme+"://"+host)
 		}
 	}
-	module, err := doc.Wasm[0].read(dir)
-	if err != nil {
-		return fail("%w", err)
+	var module []byte
+	total, found := 0, false
+	for i := range doc.Wasm {
+		w := &doc.Wasm[i]
+		b, err := w.read(dir)
+		if err != nil {
+			return fail("%w", err)
+		}
+		if total += len(b); total > maxModule {
+			return fail("modules of more than %d bytes together", maxModule)
+		}
+		// As in the reference: the one named main is the plugin, else the first without a name or the last.
+		if !found && (w.Name == "" || i == len(doc.Wasm)-1) || w.Name == "main" {
+			if found {
+				return fail("wasm lists two modules that are main: give the others names of their own")
+			}
+			module, found = b, true
+			continue
+		}
+		for _, l := range m.Linked {
+			if l.Name == w.Name {
+				return fail("wasm lists two modules named %q", w.Name)
+			}
+		}
+		m.Linked = append(m.Linked, Linked{w.Name, b})
 	}
 	return m, module, nil
 }

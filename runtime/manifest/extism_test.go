@@ -30,22 +30,26 @@ func TestParseExtism(t *testing.T) {
 	if _, got, err = ParseExtism([]byte(`{"wasm":[{"data":"`+data+`","hash":"`+hash+`"}]}`), "m", dir); err != nil || string(got) != string(module) {
 		t.Errorf("%q, %v", got, err)
 	}
+	if m, got, err = ParseExtism([]byte(`{"wasm":[{"path":"m.wasm","name":"lib"},{"path":"m.wasm","hash":"`+hash+`"}]}`), "m", dir); err != nil || string(got) != string(module) || len(m.Linked) != 1 || m.Linked[0].Name != "lib" {
+		t.Errorf("linked: %+v, %v", m, err)
+	}
 	for src, want := range map[string]string{
 		`{}`:            "no module",
 		`{"wasm":[]}`:   "no module",
 		`{"wasm":[{}]}`: "exactly one",
-		`{"wasm":[{"path":"m.wasm","data":"` + data + `"}]}`:        "exactly one",
-		`{"wasm":[{"path":"m.wasm"},{"path":"m.wasm"}]}`:            "wasm-merge",
-		`{"wasm":[{"url":"https://example.com/m.wasm"}]}`:           "nothing is downloaded",
-		`{"wasm":[{"path":"none.wasm"}]}`:                           "no such file",
-		`{"wasm":[{"path":"."}]}`:                                   "not a file",
-		`{"wasm":[{"path":"m.wasm","hash":"00"}]}`:                  "hash is " + hash,
-		`{"wasm":[{"path":"m.wasm"}],"allowed_paths":{"/":""}}`:     "no files",
-		`{"wasm":[{"path":"m.wasm"}],"allowed_hosts":["a b"]}`:      "not a host",
-		`{"wasm":[{"path":"m.wasm"}],"memory":{"max_pages":65537}}`: "65536",
-		`{"wasm":[{"path":"m.wasm"}],"memory":{"max_var_bytes":1}}`: "fixed",
-		`{"wasm":[{"path":"m.wasm"}],"mem":1}`:                      "unknown field",
-		`not json`:                                                  "invalid",
+		`{"wasm":[{"path":"m.wasm","data":"` + data + `"}]}`:                                     "exactly one",
+		`{"wasm":[{"path":"m.wasm","name":"main"},{"path":"m.wasm","name":"main"}]}`:             "two modules that are main",
+		`{"wasm":[{"path":"m.wasm","name":"a"},{"path":"m.wasm","name":"a"},{"path":"m.wasm"}]}`: "two modules named",
+		`{"wasm":[{"url":"https://example.com/m.wasm"}]}`:                                        "nothing is downloaded",
+		`{"wasm":[{"path":"none.wasm"}]}`:                                                        "no such file",
+		`{"wasm":[{"path":"."}]}`:                                                                "not a file",
+		`{"wasm":[{"path":"m.wasm","hash":"00"}]}`:                                               "hash is " + hash,
+		`{"wasm":[{"path":"m.wasm"}],"allowed_paths":{"/":""}}`:                                  "no files",
+		`{"wasm":[{"path":"m.wasm"}],"allowed_hosts":["a b"]}`:                                   "not a host",
+		`{"wasm":[{"path":"m.wasm"}],"memory":{"max_pages":65537}}`:                              "65536",
+		`{"wasm":[{"path":"m.wasm"}],"memory":{"max_var_bytes":1}}`:                              "fixed",
+		`{"wasm":[{"path":"m.wasm"}],"mem":1}`:                                                   "unknown field",
+		`not json`:                                                                               "invalid",
 	} {
 		if _, _, err := ParseExtism([]byte(src), "m", dir); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", src, err, want)

@@ -22,10 +22,17 @@ type Manifest struct {
 	Name         string            `yaml:"name"`
 	Version      string            `yaml:"version"`
 	Description  string            `yaml:"description"`
-	Hooks        []string          `yaml:"hooks"`        // route, guard, chunk, cache, tools
-	Capabilities []string          `yaml:"capabilities"` // of package capability: kv, clock, http=RULE; NAME? when the plugin can do without
+	Hooks        []string          `yaml:"hooks"`        // route, guard, chunk, cache, tools, transform
+	Capabilities []string          `yaml:"capabilities"` // of package capability: kv, slm, search, clock, http=RULE, credentials; NAME? when the plugin can do without
 	Limits       Limits            `yaml:"limits"`
 	Config       map[string]string `yaml:"config"` // defaults; the site's configuration goes over them
+	Linked       []Linked          `yaml:"-"`      // of an Extism manifest: what the module may import from
+}
+
+// Linked is a module that the plugin's own may import functions from, by its name.
+type Linked struct {
+	Name   string
+	Module []byte
 }
 
 // Limits are what one call needs at most. Zero takes the sandbox's default.
@@ -36,10 +43,14 @@ type Limits struct {
 	Output    config.Size     `yaml:"output"`
 	Stack     config.Size     `yaml:"stack"`
 	Log       config.Size     `yaml:"log"`
-	KV        config.Size     `yaml:"kv"` // bytes that a call moves through the key-value store
+	KV        config.Size     `yaml:"kv"`     // bytes that a call moves through the key-value store
+	Tokens    int             `yaml:"tokens"` // of models that a call uses
 	HostCalls int             `yaml:"host_calls"`
 	Instances int             `yaml:"instances"`
 }
+
+// HookTransform is the hook of an http-wasm filter.
+const HookTransform = "transform"
 
 // HookTools is the hook of a plugin that exports describe and call.
 const HookTools = "tools"
@@ -50,6 +61,7 @@ var exports = map[string][]string{
 	hook.ExportGuard: {hook.ExportGuard},
 	hook.ExportChunk: {hook.ExportChunk},
 	hook.ExportCache: {hook.ExportCache},
+	HookTransform:    {"handle_request", "handle_response"},
 	HookTools:        {hook.ExportDescribe, hook.ExportCall},
 }
 
@@ -72,11 +84,11 @@ func Parse(src []byte) (*Manifest, error) {
 	}
 	for _, h := range m.Hooks {
 		if exports[h] == nil {
-			return nil, fmt.Errorf("manifest of %s: unknown hook %q; known are route, guard, chunk, cache, tools", m.Name, h)
+			return nil, fmt.Errorf("manifest of %s: unknown hook %q; known are route, guard, chunk, cache, tools, transform", m.Name, h)
 		}
 	}
-	if m.Limits.Instances < 0 || m.Limits.HostCalls < 0 {
-		return nil, fmt.Errorf("manifest of %s: limits.instances or limits.host_calls is negative", m.Name)
+	if m.Limits.Instances < 0 || m.Limits.HostCalls < 0 || m.Limits.Tokens < 0 {
+		return nil, fmt.Errorf("manifest of %s: limits.instances, limits.host_calls or limits.tokens is negative", m.Name)
 	}
 	return m, nil
 }
@@ -91,7 +103,7 @@ func Infer(name string, exported []string) (*Manifest, error) {
 	}
 	slices.Sort(m.Hooks)
 	if len(m.Hooks) == 0 {
-		return nil, fmt.Errorf("plugin %s exports no hook; it must export one of route, guard, chunk, cache, or describe and call", name)
+		return nil, fmt.Errorf("plugin %s exports no hook; it must export one of route, guard, chunk, cache, or describe and call, or be an http-wasm filter (handle_request and handle_response)", name)
 	}
 	return m, nil
 }

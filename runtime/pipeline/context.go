@@ -7,25 +7,26 @@ import (
 	"github.com/ledge-run/ledge/runtime/search"
 )
 
-// assemble makes passages of hits, best first, that have at most budget bytes together: near-duplicates are dropped,
+// assemble makes passages of hits, best first, that have at most budget tokens together by count: near-duplicates are dropped,
 // neighbours of one document joined, and the best passages stand first and last, where models read best (Liu et al.,
 // "Lost in the Middle", 2023).
-func assemble(hits []search.Hit, budget int) []Source {
+func assemble(hits []search.Hit, budget int, count func(text string) int) []Source {
 	var list []Source
 	var shingles []map[string]bool
 	left := budget
 	for _, h := range hits {
-		if joined(list, &h, &left) {
+		if joined(list, &h, &left, count) {
 			continue
 		}
 		own := shinglesOf(h.Text)
 		if slices.ContainsFunc(shingles, func(other map[string]bool) bool { return nearlySame(own, other) }) {
 			continue
 		}
-		if len(h.Text) > left {
+		n := count(h.Text) + count(headLine(h.Document, h.Heading))
+		if n > left {
 			continue // a shorter one may fit
 		}
-		left -= len(h.Text)
+		left -= n
 		list = append(list, Source{Document: h.Document, ID: h.ID, Version: h.Version, Chunks: []string{h.Chunk}, Heading: h.Heading,
 			Start: h.Start, End: h.End, Score: h.Score, text: h.Text, expires: h.Expires})
 		shingles = append(shingles, own)
@@ -38,17 +39,18 @@ func assemble(hits []search.Hit, budget int) []Source {
 }
 
 // joined puts a hit into a passage that it touches, if what it adds fits.
-func joined(list []Source, h *search.Hit, left *int) bool {
+func joined(list []Source, h *search.Hit, left *int, count func(text string) int) bool {
 	for i := range list {
 		s := &list[i]
 		if s.ID != h.ID || s.Version != h.Version || h.Start > s.End || h.End < s.Start {
 			continue
 		}
 		before, after := max(s.Start-h.Start, 0), max(h.End-s.End, 0)
-		if before+after > *left {
+		n := count(h.Text[:before]) + count(h.Text[len(h.Text)-after:])
+		if n > *left {
 			return false
 		}
-		*left -= before + after
+		*left -= n
 		s.text = h.Text[:before] + s.text + h.Text[len(h.Text)-after:]
 		s.Start, s.End = s.Start-before, s.End+after
 		if before > 0 {

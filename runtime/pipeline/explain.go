@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"github.com/ledge-run/ledge/runtime/wasm"
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/hook"
@@ -48,6 +49,33 @@ func Direct(p *Pipeline, req *Request, model string, began time.Time, usage open
 	t := newTrace(began, &Route{}, req)
 	t.Model = clip(model, 200)
 	t.end(p.Now(), usage, err)
+	p.Trace(t)
+}
+
+// beforeKey is where a context holds the entries of stages that ran before the pipeline.
+type beforeKey struct{}
+
+// WithEntry returns a context whose request's trace begins with one entry more: what a plugin did before the pipeline.
+func WithEntry(ctx context.Context, e Entry, cost wasm.Result, err error) context.Context {
+	e.Reason = clip(e.Reason, maxReason)
+	e.took(cost.Duration, cost.Fuel)
+	if err != nil {
+		e.Error = pluginError(err)
+	}
+	all := before(ctx)
+	return context.WithValue(ctx, beforeKey{}, append(all[:len(all):len(all)], &e))
+}
+
+func before(ctx context.Context) []*Entry {
+	all, _ := ctx.Value(beforeKey{}).([]*Entry)
+	return all
+}
+
+// Stopped delivers the trace of a request that ended before the pipeline, with its context's entries.
+func Stopped(ctx context.Context, p *Pipeline, req *Request, route string, began time.Time, err error) {
+	t := newTrace(began, &Route{Name: route}, req)
+	t.Stages = before(ctx)
+	t.end(p.Now(), openai.Usage{}, err)
 	p.Trace(t)
 }
 

@@ -255,11 +255,27 @@ type exchange struct {
 	ahead    ahead
 }
 
+// accessKey is where a request's context holds what its caller may read.
+type accessKey struct{}
+
+// WithAccess returns a context of a request whose caller may read what a says.
+func WithAccess(ctx context.Context, a search.Access) context.Context {
+	return context.WithValue(ctx, accessKey{}, a)
+}
+
+// AccessOf is what the caller may read in whose request a plugin was called. There is none outside a request.
+func AccessOf(ctx context.Context) (search.Access, bool) {
+	a, ok := ctx.Value(accessKey{}).(search.Access)
+	return a, ok
+}
+
 // Run passes the request through the route. Events go to emit in order, from this goroutine; an error of emit ends the
 // request. The error returned is an *openai.Error, or the context's or emit's own. The trace is delivered in any case.
 func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit func(Event) error) (err error) {
+	ctx = WithAccess(ctx, req.Access)
 	x := &exchange{Pipeline: p, ctx: ctx, route: route, req: req, emit: emit, memo: map[string]string{}}
 	x.trace = newTrace(p.Now(), route, req)
+	x.trace.Stages = append(x.trace.Stages, before(ctx)...)
 	defer func() {
 		x.trace.end(p.Now(), x.usage, err)
 		if req.OnEnd != nil {

@@ -188,7 +188,7 @@ func TestAssemble_OrdersJoinsAndDrops(t *testing.T) {
 		hit("a", 20, whole[20:50], 9), hit("b", 0, "the quick brown fox jumps over the lazy dog", 8), hit("c", 0, "alpha beta gamma delta", 7),
 		hit("d", 0, "the quick brown fox jumps over the lazy cat", 6), hit("a", 0, whole[:25], 5), hit("a", 45, whole[45:], 4), hit("e", 0, strings.Repeat("long ", 100), 3),
 		hit("f", 0, "fits still here", 2),
-	}, 250)
+	}, 256, func(s string) int { return len(s) })
 	var got []string
 	for _, s := range list {
 		got = append(got, fmt.Sprintf("%d%s", s.Number, s.Document))

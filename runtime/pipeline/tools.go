@@ -182,7 +182,9 @@ func (x *exchange) callTool(t *HostTool, name, args string) (string, error) {
 		b.WriteString("error: ")
 	}
 	for _, part := range out.Content {
-		b.WriteString(part.Text)
+		if b.WriteString(part.Text); part.Text == "" && part.Type != "text" {
+			fmt.Fprintf(&b, "[a part of type %s was left out]", clip(part.Type, 20))
+		}
 	}
 	return clip(b.String(), maxToolResult), nil
 }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -50,9 +51,24 @@ type TraceText struct {
 	Answers  []string            `json:"answers,omitempty"`
 }
 
+// Any says whether f holds for one of the texts.
+func (t *TraceText) Any(f func(text string) bool) bool {
+	for i := range t.Messages {
+		if f(string(t.Messages[i].Content)) {
+			return true
+		}
+	}
+	for _, p := range t.Prompts {
+		if f(p.Text) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(t.Answers, f)
+}
+
 // Entry is what one stage decided.
 type Entry struct {
-	Stage      string      `json:"stage"` // guard.input, guard.retrieval, guard.tool, guard.output, route, cache, retrieve, model, tool, citations
+	Stage      string      `json:"stage"` // transform, guard.input, guard.retrieval, guard.tool, guard.output, route, cache, retrieve, model, tool, citations
 	Plugin     string      `json:"plugin,omitempty"`
 	Digest     string      `json:"digest,omitempty"`
 	Verdict    string      `json:"verdict"`

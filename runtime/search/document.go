@@ -21,7 +21,8 @@ type Document struct {
 	TextBytes int       `json:"text_bytes"` // of its text; spans are offsets into it
 	Chunks    int       `json:"chunks"`
 
-	Version string `json:"version"` // of the indexed content; new with every change of it
+	Embedder string `json:"embedder"` // digest of what made its vectors
+	Version  string `json:"version"`  // of the indexed content; new with every change of it
 }
 
 // Chunk is a part of a document's text, the bytes [Start, End), and the headings that it stands under.

@@ -3,7 +3,6 @@ package search
 import (
 	"encoding/binary"
 	"math"
-	"math/bits"
 	"slices"
 
 	"github.com/ledge-run/ledge/runtime/terms"
@@ -246,14 +245,6 @@ func (q *queryTerm) gather(p *postings, allow []uint64) {
 		}
 		b = b[n+1:]
 	}
-}
-
-// popcount counts the bits of a mask.
-func popcount(mask []uint64) (n int) {
-	for _, w := range mask {
-		n += bits.OnesCount64(w)
-	}
-	return n
 }
 
 // Covers is the share of the distinct words of a statement that a text has, common words left out; 1 for a statement

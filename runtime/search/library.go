@@ -40,6 +40,7 @@ var (
 type Options struct {
 	Store    *state.Documents
 	Embedder embedding.Embedder
+	Reranker Reranker // orders what was found, unless a query says no; nil: none
 	Logger   *slog.Logger
 	Now      func() time.Time
 }
@@ -59,7 +60,6 @@ type tenant struct {
 	index *index // nil: not in memory
 	gen   uint64
 	known bool // whether gen was read
-	used  time.Time
 }
 
 // Open returns the library over a store and finishes what an earlier process left half done.
@@ -144,12 +144,14 @@ type config struct {
 	Terms      int    `json:"terms"`
 	Embedder   string `json:"embedder"`
 	Dimensions int    `json:"dimensions"`
+	// Making says that not every document is indexed this way yet: see Reindex.
+	Making bool `json:"making,omitempty"`
 }
 
 const format = 1
 
 func (l *Library) config() config {
-	return config{format, terms.Version, l.o.Embedder.Digest(), l.o.Embedder.Dimensions()}
+	return config{Format: format, Terms: terms.Version, Embedder: l.o.Embedder.Digest(), Dimensions: l.o.Embedder.Dimensions()}
 }
 
 // checkConfig refuses an index that was made otherwise. made says whether there is one.
@@ -162,8 +164,11 @@ func (l *Library) checkConfig(tenant string) (made bool, err error) {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return true, fmt.Errorf("%w: %w", errRecord, err)
 	}
+	if c.Making {
+		return true, fmt.Errorf("%w, and is being made anew; if no `ledge docs reindex` runs, start it again: it goes on where it ended", ErrEmbedder)
+	}
 	if c != l.config() {
-		return true, fmt.Errorf("%w: digest %.12s with %d values, the one in use has digest %.12s and %d values; remove the documents and add them again, or use the embedder of then",
+		return true, fmt.Errorf("%w: digest %.12s with %d values, the one in use has digest %.12s and %d values; run `ledge docs reindex` to make it anew with this one, or configure the embedder of then",
 			ErrEmbedder, c.Embedder, c.Dimensions, l.o.Embedder.Digest(), l.o.Embedder.Dimensions())
 	}
 	return true, nil
@@ -236,10 +241,16 @@ func (l *Library) Put(ctx context.Context, tenantName string, doc *Document, tex
 	if err != nil {
 		return err
 	}
+	return l.replace(ctx, tenantName, doc, text, chunks, made)
+}
+
+// replace writes a new version of a document and drops the one before; made says whether the index's own record is there.
+func (l *Library) replace(ctx context.Context, tenantName string, doc *Document, text string, chunks []Chunk, made bool) error {
 	var random [8]byte
 	rand.Read(random[:])
 	doc.ID, doc.Version = DocumentID(doc.Name), hex.EncodeToString(random[:])
-	doc.TextBytes, doc.Chunks, doc.Indexed = len(text), len(chunks), l.o.Now().UTC()
+	doc.TextBytes, doc.Chunks, doc.Embedder = len(text), len(chunks), l.o.Embedder.Digest()
+	doc.Indexed = l.o.Now().UTC()
 
 	// The note comes first: what is written under it goes if this does not come to its end.
 	note := versionName(recordPending, doc.ID, doc.Version)
@@ -419,6 +430,14 @@ func (l *Library) Delete(tenantName, idOrName string) (*Document, error) {
 		return nil, err
 	}
 	return doc, l.dropVersion(tenantName, doc.ID, doc.Version)
+}
+
+// Unload takes a tenant's index out of memory; the next search reads it again.
+func (l *Library) Unload(tenantName string) {
+	t := l.tenant(tenantName)
+	t.mu.Lock()
+	t.index = nil
+	t.mu.Unlock()
 }
 
 // Text returns the bytes [start, end) of a document's text; end below 0 means all.

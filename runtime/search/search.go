@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/embedding"
 	"github.com/ledge-run/ledge/runtime/search/vector"
 )
 
@@ -20,6 +22,20 @@ const (
 // rrfK is the constant of reciprocal rank fusion (Cormack, Clarke and Buettcher, 2009).
 const rrfK = 60
 
+// Weights of the two ranks in the fusion. See RATIONALE.md, "Why are ranks weighted".
+const (
+	lexicalWeight = 0.3 // of vectors that compare words, against 1 for keywords
+	keywordWeight = 0.5 // of keywords, against 1 for the vectors of a loaded model
+)
+
+// weights of keywords and of vectors.
+func (l *Library) weights() (keywords, vectors float64) {
+	if _, ok := l.o.Embedder.(embedding.Lexical); ok {
+		return 1, lexicalWeight
+	}
+	return keywordWeight, 1
+}
+
 // Query asks for chunks. Zero values take the defaults.
 type Query struct {
 	Text   string
@@ -30,8 +46,8 @@ type Query struct {
 	MMR    float64 // weight of relevance against novelty, above 0 to 1; 0: DefaultMMR; 1: no diversity
 	// Floor is what a chunk must reach at least to be returned, 0 to 1: the share of the query's words that it has,
 	// weighted by rarity, or its cosine. 0: DefaultFloor; negative: none.
-	Floor    float64
-	Reranker Reranker // nil: none
+	Floor float64
+	Plain bool // leave the library's reranker out
 }
 
 // Defaults and bounds of a query.
@@ -79,7 +95,6 @@ type candidate struct {
 	score    float64
 	coverage float64
 	cosine   float64
-	text     string
 }
 
 // Search returns the chunks that answer a query best, of those that the caller may read. When that cannot be decided the
@@ -93,11 +108,10 @@ func (l *Library) Search(ctx context.Context, q Query) (*Result, error) {
 	}
 	var embedded []float32
 	if q.Mode != Keyword {
-		vectors, err := l.o.Embedder.Embed(ctx, []string{q.Text})
-		if err != nil {
+		var err error
+		if embedded, err = embedding.Query(ctx, l.o.Embedder, q.Text); err != nil {
 			return nil, fmt.Errorf("search: %w", err)
 		}
-		embedded = vectors[0]
 	}
 	t := l.tenant(q.Access.Tenant)
 	x, unlock, err := l.reading(t)
@@ -116,7 +130,7 @@ func (l *Library) Search(ctx context.Context, q Query) (*Result, error) {
 		return nil, err
 	}
 	list = slices.DeleteFunc(list, func(c candidate) bool { return max(c.coverage, c.cosine) < q.Floor })
-	if q.Reranker != nil {
+	if l.o.Reranker != nil && !q.Plain {
 		if err := l.rerank(ctx, t.name, x, &q, list); err != nil {
 			return nil, err
 		}
@@ -196,6 +210,7 @@ func (l *Library) candidates(tenant string, x *index, q *Query, embedded []float
 	if q.Mode != Vector {
 		found = x.words.search(q.Text, mask, rows, length)
 	}
+	keywords, vectors := l.weights()
 	list := map[int]*candidate{}
 	of := func(row int) *candidate {
 		c := list[row]
@@ -207,7 +222,7 @@ func (l *Library) candidates(tenant string, x *index, q *Query, embedded []float
 	}
 	for rank, m := range best(found, q.Pool) {
 		c := of(int(m.row))
-		c.score += 1 / float64(rrfK+rank+1)
+		c.score += keywords / float64(rrfK+rank+1)
 	}
 	if q.Mode != Keyword {
 		near, err := x.set.Search(vector.Query{Vector: embedded, K: q.Pool, Allow: mask, Exact: l.exact(tenant, x)})
@@ -220,7 +235,7 @@ func (l *Library) candidates(tenant string, x *index, q *Query, embedded []float
 			}
 			c := of(h.Row)
 			c.cosine = float64(h.Score)
-			c.score += 1 / float64(rrfK+rank+1)
+			c.score += vectors / float64(rrfK+rank+1)
 		}
 	}
 	for i := range found {
@@ -304,7 +319,7 @@ func (l *Library) rerank(ctx context.Context, tenant string, x *index, q *Query,
 			return err
 		}
 	}
-	scores, err := q.Reranker.Rerank(ctx, q.Text, texts)
+	scores, err := l.o.Reranker.Rerank(ctx, q.Text, texts)
 	if err == nil && len(scores) != len(head) {
 		err = fmt.Errorf("%d scores for %d texts", len(scores), len(head))
 	}
@@ -312,14 +327,19 @@ func (l *Library) rerank(ctx context.Context, tenant string, x *index, q *Query,
 		return fmt.Errorf("rerank: %w", err)
 	}
 	for i := range head {
-		head[i].score = scores[i]
+		head[i].score = 1 + 1/(1+math.Exp(-scores[i])) // above those that it did not see
 	}
 	slices.SortStableFunc(head, byScore)
 	return nil
 }
 
+// alike is the cosine from which on two chunks say the same rather than being about the same: what is relevant is often
+// alike, and only repetition is to be avoided.
+const alike = 0.8
+
 // diverse picks k candidates by maximal marginal relevance (Carbonell and Goldstein, 1998): each is the one that is
-// relevant and unlike those picked before it. Relevance is the score relative to the best.
+// relevant and does not repeat those picked before it. Relevance is the score relative to the best, likeness how far a
+// cosine lies above alike.
 func diverse(x *index, list []candidate, k int, lambda float64) []candidate {
 	if lambda >= 1 || len(list) < 2 {
 		return list[:min(len(list), k)]
@@ -346,7 +366,7 @@ func diverse(x *index, list []candidate, k int, lambda float64) []candidate {
 		picked = append(picked, rest[at])
 		for i, c := range rest {
 			if !used[i] {
-				likest[i] = max(likest[i], float64(x.set.Cosine(c.row, rest[at].row)))
+				likest[i] = max(likest[i], (float64(x.set.Cosine(c.row, rest[at].row))-alike)/(1-alike))
 			}
 		}
 	}

@@ -229,6 +229,83 @@ func TestLibrary_RefusesAnotherEmbedder(t *testing.T) {
 	}
 }
 
+func TestLibrary_MakesTheIndexAnewForAnotherEmbedder(t *testing.T) {
+	dir := t.TempDir()
+	l, done := library(t, dir, Options{})
+	for i := range 5 {
+		put(t, l, "acme", fmt.Sprint("d", i), open, fmt.Sprintf("The pump number%d is greased.\nThe valve number%d is not.\n", i, i))
+	}
+	done()
+	l, done = library(t, dir, Options{Embedder: short{}})
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := l.Reindex(ctx, "acme", func(r Reindexed) {
+		if r.Documents == 2 {
+			cancel() // in the middle of it
+		}
+	}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if _, err := l.Search(t.Context(), Query{Text: "pump", Access: Access{Tenant: "acme"}}); !errors.Is(err, ErrEmbedder) {
+		t.Error(err)
+	}
+	done()
+	l, done = library(t, dir, Options{Embedder: short{}})
+	if r, err := l.Reindex(t.Context(), "acme", nil); err != nil || r != (Reindexed{Documents: 3, Unchanged: 2, Chunks: 6}) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	check := func() {
+		t.Helper()
+		for i := range 5 {
+			hits := find(t, l, Query{Text: fmt.Sprintf("valve number%d", i), Mode: Keyword, Floor: -1})
+			if len(hits) == 0 || hits[0].Text != fmt.Sprintf("The valve number%d is not.\n", i) || len(hits[0].Heading) != 2 {
+				t.Errorf("%+v", hits)
+			}
+		}
+		if n := l.tenant("acme").index.set.Dimensions(); n != 100 {
+			t.Errorf("%d dimensions", n)
+		}
+	}
+	check()
+	done()
+	l, _ = library(t, dir, Options{Embedder: short{}})
+	check()
+}
+
+// short is the lexical embedder with fewer values.
+type short struct{}
+
+func (short) Digest() string  { return "short" }
+func (short) Dimensions() int { return 100 }
+func (short) Embed(ctx context.Context, texts []string) ([][]float32, error) {
+	all, err := embedding.Lexical{}.Embed(ctx, texts)
+	for i := range all {
+		all[i] = all[i][:100]
+	}
+	return all, err
+}
+
+// backwards is a reranker that likes the shortest text best.
+type backwards struct{}
+
+func (backwards) Rerank(_ context.Context, _ string, texts []string) ([]float64, error) {
+	out := make([]float64, len(texts))
+	for i := range texts {
+		out[i] = -float64(len(texts[i]))
+	}
+	return out, nil
+}
+
+func TestSearch_OrdersByTheRerankerWhereThereIsOne(t *testing.T) {
+	l, _ := library(t, t.TempDir(), Options{Reranker: backwards{}})
+	put(t, l, "acme", "a", open, "The pump and the pump and the pump is greased often.\nA pump is greased.\n")
+	if hits := find(t, l, Query{Text: "pump greased pump often"}); len(hits) != 2 || hits[0].Text != "A pump is greased.\n" {
+		t.Errorf("%+v", hits)
+	}
+	if hits := find(t, l, Query{Text: "pump greased pump often", Plain: true}); len(hits) != 2 || hits[1].Text != "A pump is greased.\n" {
+		t.Errorf("%+v", hits)
+	}
+}
+
 type other struct{ embedding.Lexical }
 
 func (other) Digest() string { return "another" }

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -41,4 +42,10 @@ func (a *Answers) Put(_ context.Context, tenant string, hash [32]byte, doc []byt
 	return a.s.db.Update(func(txn *badger.Txn) error {
 		return txn.SetEntry(badger.NewEntry(k, record).WithTTL(max(ttl, time.Second)))
 	})
+}
+
+// Purge drops every answer of the tenant.
+func (a *Answers) Purge(_ context.Context, tenant string) error {
+	keys, err := a.s.keys(makeKey(tenant, kindAnswer, nil))
+	return errors.Join(err, a.s.deleteAll(keys))
 }

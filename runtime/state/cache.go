@@ -115,15 +115,7 @@ func (c *Cache) Delete(_ context.Context, tenant string, hash [32]byte) error {
 
 // Purge drops every entry of the tenant.
 func (c *Cache) Purge(_ context.Context, tenant string) error {
-	var keys [][]byte
-	err := c.s.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: makeKey(tenant, kindCache, nil)})
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			keys = append(keys, it.Item().KeyCopy(nil))
-		}
-		return nil
-	})
+	keys, err := c.s.keys(makeKey(tenant, kindCache, nil))
 	return errors.Join(err, c.s.deleteAll(keys), c.evict(false))
 }
 
@@ -191,17 +183,30 @@ func (c *Cache) evict(over bool) error {
 	return c.s.deleteAll(drop)
 }
 
+// keys returns the keys that begin with prefix.
+func (s *Store) keys(prefix []byte) (keys [][]byte, err error) {
+	err = s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			keys = append(keys, it.Item().KeyCopy(nil))
+		}
+		return nil
+	})
+	return keys, err
+}
+
 // deleteAll drops many records, in as many transactions as they need.
 func (s *Store) deleteAll(keys [][]byte) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	batch := s.db.NewWriteBatch()
-	defer batch.Cancel()
-	for _, k := range keys {
-		if err := batch.Delete(k); err != nil {
-			return err
+	return s.db.batch(func(batch *badger.WriteBatch) error {
+		for _, k := range keys {
+			if err := batch.Delete(k); err != nil {
+				return err
+			}
 		}
-	}
-	return batch.Flush()
+		return nil
+	})
 }

@@ -55,9 +55,9 @@ func (s *Store) Check(ctx context.Context) (Report, error) {
 		chains[tenant] = *c
 	}
 	// The transaction sees what the chains describe.
-	txn := s.db.NewTransaction(false)
+	txn, release := s.db.snapshot()
 	s.traces.write.Unlock()
-	defer txn.Discard()
+	defer release()
 
 	r := Report{Found: []string{}}
 	it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 16})

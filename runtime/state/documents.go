@@ -125,18 +125,18 @@ func (d *Documents) Tenants() (tenants []string, err error) {
 
 // Put stores records, in as many transactions as they need. They are on the disk after the next Commit.
 func (d *Documents) Put(tenant string, pairs []Pair) error {
-	batch := d.s.db.NewWriteBatch()
-	defer batch.Cancel()
-	for _, p := range pairs {
-		if len(p.Value) > MaxValue {
-			return ErrTooLarge
+	return d.s.db.batch(func(batch *badger.WriteBatch) error {
+		for _, p := range pairs {
+			if len(p.Value) > MaxValue {
+				return ErrTooLarge
+			}
+			k := makeKey(tenant, kindDocument, p.Name)
+			if err := batch.Set(k, seal(k, p.Value)); err != nil {
+				return err
+			}
 		}
-		k := makeKey(tenant, kindDocument, p.Name)
-		if err := batch.Set(k, seal(k, p.Value)); err != nil {
-			return err
-		}
-	}
-	return batch.Flush()
+		return nil
+	})
 }
 
 // Commit stores and drops a few records, all or none, and returns when they and all that was stored before are on the
@@ -184,8 +184,7 @@ func (d *Documents) bytes() (n int64) {
 		return 0
 	}
 	for _, tenant := range tenants {
-		onDisk, _ := d.s.db.EstimateSize(makeKey(tenant, kindDocument, nil))
-		n += int64(onDisk)
+		n += d.s.db.estimate(makeKey(tenant, kindDocument, nil))
 	}
 	return n
 }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,20 +49,53 @@ func (kv *KV) Get(_ context.Context, plugin, tenant, name string) (value []byte,
 
 // Set stores a value; ttl 0 keeps it until it is deleted. It fails with ErrTooLarge or ErrQuota and then changes nothing.
 func (kv *KV) Set(_ context.Context, plugin, tenant, name string, value []byte, ttl time.Duration) error {
-	if len(value) > MaxValue || len(name) > MaxKey || len(plugin)+len(tenant) > MaxKey {
-		return ErrTooLarge
+	prefix, k, record, err := kv.record(plugin, tenant, name, value, ttl)
+	if err != nil {
+		return err
 	}
-	prefix := kvPrefix(plugin, tenant)
-	k := append(prefix[:len(prefix):len(prefix)], name...)
+	kv.mu.Lock()
+	defer kv.mu.Unlock()
+	return kv.set(prefix, k, record, ttl)
+}
+
+// CompareAndSet stores a value if old is what is stored now, and says whether. Nothing and an empty value are the same.
+func (kv *KV) CompareAndSet(ctx context.Context, plugin, tenant, name string, old, value []byte, ttl time.Duration) (bool, error) {
+	prefix, k, record, err := kv.record(plugin, tenant, name, value, ttl)
+	if err != nil {
+		return false, err
+	}
+	kv.mu.Lock()
+	defer kv.mu.Unlock()
+	now, ok, err := kv.Get(ctx, plugin, tenant, name)
+	if err != nil {
+		return false, err
+	}
+	if !ok {
+		now = nil // it may have expired
+	}
+	if !bytes.Equal(now, old) {
+		return false, nil
+	}
+	return true, kv.set(prefix, k, record, ttl)
+}
+
+// record is what is stored of a pair, and where.
+func (kv *KV) record(plugin, tenant, name string, value []byte, ttl time.Duration) (prefix, k, record []byte, err error) {
+	if len(value) > MaxValue || len(name) > MaxKey || len(plugin)+len(tenant) > MaxKey {
+		return nil, nil, nil, ErrTooLarge
+	}
+	prefix = kvPrefix(plugin, tenant)
+	k = append(prefix[:len(prefix):len(prefix)], name...)
 	var expires time.Time
 	if ttl > 0 {
 		expires = kv.s.now().Add(ttl)
 	}
-	record := seal(k, appendTime(nil, expires), value)
-	size := int64(len(k) + len(record))
+	return prefix, k, seal(k, appendTime(nil, expires), value), nil
+}
 
-	kv.mu.Lock()
-	defer kv.mu.Unlock()
+// set stores a record. The lock must be held.
+func (kv *KV) set(prefix, k, record []byte, ttl time.Duration) error {
+	size := int64(len(k) + len(record))
 	old, err := kv.sizeOf(k)
 	if err != nil {
 		return err
@@ -102,6 +136,45 @@ func (kv *KV) Delete(_ context.Context, plugin, tenant, name string) error {
 	}
 	kv.used[string(prefix)] -= old
 	return nil
+}
+
+// Forget drops the tenant's pairs, of any plugin, whose name or value matches, and returns their number.
+func (kv *KV) Forget(_ context.Context, tenant string, match func(name string, value []byte) bool) (int, error) {
+	kv.mu.Lock()
+	defer kv.mu.Unlock()
+	all, err := kv.s.keys(makeKey(tenant, kindKV, nil))
+	if err != nil {
+		return 0, err
+	}
+	var drop [][]byte
+	touched := map[string]bool{}
+	for _, key := range all {
+		k, ok := parseKey(key)
+		if !ok {
+			continue
+		}
+		err := kv.s.db.View(func(txn *badger.Txn) error {
+			payload, found, err := fetch(txn, key)
+			if err == nil && found && match(string(k.rest), payload) || errors.Is(err, ErrDamaged) {
+				drop = append(drop, key)
+				touched[k.owner()] = true
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	if err := kv.s.deleteAll(drop); err != nil {
+		return 0, err
+	}
+	for owner := range touched {
+		if err := kv.recount([]byte(owner)); err != nil {
+			return len(drop), err
+		}
+	}
+	return len(drop), nil
 }
 
 // Usage is what a plugin keeps for a tenant, in bytes.

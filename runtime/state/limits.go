@@ -41,15 +41,16 @@ func (l *Limits) Load(_ context.Context) (map[string][]byte, error) {
 
 // Save writes counters in one transaction as far as they fit; with sync it returns when they are on the disk.
 func (l *Limits) Save(_ context.Context, docs map[string][]byte, sync bool) error {
-	batch := l.s.db.NewWriteBatch()
-	defer batch.Cancel()
-	for name, doc := range docs {
-		k := makeKey("", kindLimit, []byte(name))
-		if err := batch.Set(k, seal(k, doc)); err != nil {
-			return err
+	err := l.s.db.batch(func(batch *badger.WriteBatch) error {
+		for name, doc := range docs {
+			k := makeKey("", kindLimit, []byte(name))
+			if err := batch.Set(k, seal(k, doc)); err != nil {
+				return err
+			}
 		}
-	}
-	if err := batch.Flush(); err != nil || !sync {
+		return nil
+	})
+	if err != nil || !sync {
 		return err
 	}
 	return l.s.db.Sync()

@@ -20,6 +20,7 @@ const (
 	kindIndex    = 'i'
 	kindLimit    = 'l'
 	kindAnswer   = 'a'
+	kindUsage    = 'u'
 )
 
 // key is the parsed form of a record's key.
@@ -73,6 +74,8 @@ func parseKey(b []byte) (k key, ok bool) {
 		ok = len(k.rest) == 8
 	case kindHead:
 		ok = len(k.rest) == 0
+	case kindUsage:
+		_, ok = parseUsage(k)
 	case kindMeta, kindIndex, kindDocument, kindLimit:
 	default:
 		ok = false

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,7 +35,7 @@ func TestStore_KeepsEverythingAcrossARestart(t *testing.T) {
 	}
 	if err := errors.Join(
 		s.Cache().Put(ctx, "t", [32]byte{1}, []byte("answer"), time.Hour),
-		s.Traces().Put(ctx, "t", "req_1", []byte(`{"id":"req_1"}`)),
+		s.Traces().Put(ctx, "t", "req_1", []byte(`{"id":"req_1"}`), nil),
 		s.KV().Set(ctx, "p", "t", "k", []byte("v"), 0),
 		s.Meta().Put(ctx, "m", []byte("meta")),
 		s.Close(),
@@ -80,7 +82,7 @@ func TestTraces_NewestFirstAndRetention(t *testing.T) {
 		if i == 5 {
 			now = now.Add(50 * time.Minute)
 		}
-		if err := s.Traces().Put(ctx, "t", fmt.Sprint(i), fmt.Append(nil, i)); err != nil {
+		if err := s.Traces().Put(ctx, "t", fmt.Sprint(i), fmt.Append(nil, i), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -106,7 +108,7 @@ func TestTraces_NewestFirstAndRetention(t *testing.T) {
 func TestCheck_FindsTracesThatAnOlderStateLost(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
-	_ = s.Traces().Put(ctx, "t", "1", []byte("one"))
+	_ = s.Traces().Put(ctx, "t", "1", []byte("one"), nil)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +117,7 @@ func TestCheck_FindsTracesThatAnOlderStateLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, dir, Options{})
-	_ = s.Traces().Put(ctx, "t", "2", []byte("two"))
+	_ = s.Traces().Put(ctx, "t", "2", []byte("two"), nil)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -123,9 +125,39 @@ func TestCheck_FindsTracesThatAnOlderStateLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, dir, Options{})
-	_ = s.Traces().Put(ctx, "t", "3", []byte("three"))
+	_ = s.Traces().Put(ctx, "t", "3", []byte("three"), nil)
 	if r, err := s.Check(ctx); err != nil || r.OK() || r.Missing != 1 {
 		t.Errorf("a lost trace was not found: %+v %v", r, err)
+	}
+}
+
+func TestKV_CompareAndSetIsAtomic(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	ctx := t.Context()
+	var wg sync.WaitGroup
+	for range 8 { // each adds one, 50 times
+		wg.Go(func() {
+			for done := 0; done < 50; {
+				now, _, err := s.KV().Get(ctx, "p", "t", "n")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n, _ := strconv.Atoi(string(now))
+				ok, err := s.KV().CompareAndSet(ctx, "p", "t", "n", now, []byte(strconv.Itoa(n+1)), 0)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if ok {
+					done++
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if v, _, err := s.KV().Get(ctx, "p", "t", "n"); string(v) != "400" || err != nil {
+		t.Errorf("%s, %v; want 400", v, err)
 	}
 }
 

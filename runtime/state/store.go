@@ -73,7 +73,7 @@ var (
 
 // Store is one opened state directory. It is safe for concurrent use.
 type Store struct {
-	db     *badger.DB
+	db     *database
 	dir    string
 	log    *slog.Logger
 	now    func() time.Time
@@ -96,11 +96,14 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state: %w", err)
 	}
-	db, err := openBadger(filepath.Join(dir, "db"), o.Logger)
+	if err := settleFolders(dir); err != nil {
+		return nil, fmt.Errorf("state %s: %w", dir, err)
+	}
+	db, err := openBadger(filepath.Join(dir, folderNow), o.Logger)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, dir: dir, log: o.Logger, now: o.Now}
+	s := &Store{db: &database{db: db}, dir: dir, log: o.Logger, now: o.Now}
 	s.cache = &Cache{s: s, budget: o.CacheBytes}
 	s.kv = &KV{s: s, budget: o.KVBytes, used: map[string]int64{}}
 	s.traces = newTraces(s, o.TraceBytes, o.TraceRetention)
@@ -203,11 +206,11 @@ func (s *Store) maintain(ctx context.Context) {
 
 // reclaim compacts the tables when they hold far more than the records do.
 func (s *Store) reclaim() error {
-	tables, logs := s.db.Size()
+	tables, logs := s.db.size()
 	if live := s.cache.bytes() + s.traces.bytes() + s.kv.bytes() + s.Documents().bytes(); tables+logs < 3*live+8*memTable {
 		return nil
 	}
-	return s.db.Flatten(1)
+	return s.db.flatten()
 }
 
 // account sums up what is stored, by kind.

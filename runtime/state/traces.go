@@ -38,6 +38,7 @@ type Traces struct {
 type pendingTrace struct {
 	tenant, id string
 	doc        []byte
+	use        *UsageLine // its tenant and day are the trace's; nil: nothing is counted
 	time       time.Time
 }
 
@@ -71,9 +72,9 @@ func (t *Traces) chain(tenant string) *chain {
 	return c
 }
 
-// Put keeps the trace of a request. It is on its way to the disk within 100 ms, and can be read at once. The tenant must
-// not be empty.
-func (t *Traces) Put(_ context.Context, tenant, id string, doc []byte) error {
+// Put keeps the trace of a request, and with it what the request used unless that is nil. It is on its way to the disk
+// within 100 ms, and can be read at once. The tenant must not be empty.
+func (t *Traces) Put(_ context.Context, tenant, id string, doc []byte, use *UsageLine) error {
 	if tenant == "" {
 		return errors.New("trace without a tenant")
 	}
@@ -85,7 +86,7 @@ func (t *Traces) Put(_ context.Context, tenant, id string, doc []byte) error {
 		t.mu.Unlock()
 		return fmt.Errorf("trace %s: %d traces wait for the disk", id, maxPending)
 	}
-	t.pending = append(t.pending, pendingTrace{tenant, id, doc, t.s.now()})
+	t.pending = append(t.pending, pendingTrace{tenant, id, doc, use, t.s.now()})
 	t.index[id] = doc
 	full := len(t.pending) >= flushBatch
 	t.mu.Unlock()
@@ -140,9 +141,7 @@ func (t *Traces) Recent(_ context.Context, tenant string, limit int) ([][]byte, 
 	}
 	tenants := []string{tenant}
 	if tenant == "" {
-		t.write.Lock()
-		tenants = slices.Collect(maps.Keys(t.chains))
-		t.write.Unlock()
+		tenants = t.tenants()
 	}
 	var all []trace
 	for _, tenant := range tenants {
@@ -160,6 +159,13 @@ func (t *Traces) Recent(_ context.Context, tenant string, limit int) ([][]byte, 
 		out[i] = all[i].doc
 	}
 	return out, nil
+}
+
+// tenants are those of whom anything was traced, ordered.
+func (t *Traces) tenants() []string {
+	t.write.Lock()
+	defer t.write.Unlock()
+	return slices.Sorted(maps.Keys(t.chains))
 }
 
 func (t *Traces) recent(tenant string, limit int) ([]trace, error) {
@@ -183,6 +189,46 @@ func (t *Traces) recent(tenant string, limit int) ([]trace, error) {
 		return nil
 	})
 	return out, err
+}
+
+// Each calls do for the traces of a tenant, or of all for an empty one, oldest first in each tenant. Damaged ones are passed
+// over.
+func (t *Traces) Each(ctx context.Context, tenant string, do func(kept time.Time, doc []byte) error) error {
+	if err := t.flush(); err != nil {
+		return err
+	}
+	tenants := []string{tenant}
+	if tenant == "" {
+		tenants = t.tenants()
+	}
+	return t.s.db.View(func(txn *badger.Txn) error {
+		for _, tenant := range tenants {
+			if err := eachTrace(ctx, txn, tenant, do); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func eachTrace(ctx context.Context, txn *badger.Txn, tenant string, do func(kept time.Time, doc []byte) error) error {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: makeKey(tenant, kindTrace, nil), PrefetchValues: true, PrefetchSize: 16})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		payload, _, err := fetch(txn, it.Item().KeyCopy(nil))
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			return err
+		}
+		if tr, ok := parseTrace(payload); err == nil && ok {
+			if err := do(tr.time, tr.doc); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // trace is the parsed payload of a record: time, hash of the one before, id, document.
@@ -299,7 +345,7 @@ func (t *Traces) writeBatch(batch []pendingTrace) (n int, err error) {
 				return err
 			}
 		}
-		return nil
+		return t.addUsage(txn, batch[:n])
 	})
 	if err != nil {
 		return 0, err
@@ -405,6 +451,9 @@ func (t *Traces) sum() (n int64) {
 
 // retain drops traces that are older than the retention, and the oldest over the budget.
 func (t *Traces) retain() error {
+	if err := t.forgetUsage(); err != nil {
+		return err
+	}
 	t.write.Lock()
 	defer t.write.Unlock()
 	oldest := t.s.now().Add(-t.retention)

@@ -64,10 +64,10 @@ func hostile(t *testing.T) *httptest.Server {
 		case "500":
 			http.Error(w, "secret detail", 500)
 		case "429":
-			http.Error(w, "", 429)
+			http.Error(w, "", http.StatusTooManyRequests)
 		case "429 with Retry-After":
 			w.Header().Set("Retry-After", "30")
-			http.Error(w, "", 429)
+			http.Error(w, "", http.StatusTooManyRequests)
 		case "half JSON":
 			say(`{"choices":[{"index":0,"delta":{"content":"ha`)
 		case "half JSON, whole answer":
@@ -294,7 +294,7 @@ func TestBreaker_OpensProbesAndCloses(t *testing.T) {
 	}
 	broken.Store(false)
 	pass(time.Minute)
-	if chat() != "ok" || chat() != "ok" || target.Stats().Breaker != Closed {
+	if first, second := chat(), chat(); first != "ok" || second != "ok" || target.Stats().Breaker != Closed {
 		t.Errorf("%+v", target.Stats())
 	}
 	if want := []string{"closed to open", "open to half_open", "half_open to open", "open to half_open", "half_open to closed"}; !slices.Equal(seen, want) {

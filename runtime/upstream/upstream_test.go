@@ -92,16 +92,18 @@ func TestChat_FaultsOfThePeer(t *testing.T) {
 		"half a document": {func(w http.ResponseWriter, r *http.Request) { events(w, `{"choices":[`) }, nil, 502, "upstream_error"},
 		"an error event":  {func(w http.ResponseWriter, r *http.Request) { events(w, `{"error":{"message":"secret detail"}}`) }, nil, 502, "upstream_error"},
 		"a web page":      {func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<html>") }, nil, 502, "upstream_error"},
-		"a redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", 307) }, nil, 502, "upstream_error"},
-		"500":             {func(w http.ResponseWriter, r *http.Request) { http.Error(w, "secret detail", 500) }, nil, 502, "upstream_error"},
-		"401":             {func(w http.ResponseWriter, r *http.Request) { http.Error(w, "bad key", 401) }, nil, 502, "upstream_error"},
-		"400":             {func(w http.ResponseWriter, r *http.Request) { http.Error(w, "secret detail", 400) }, nil, 400, "upstream_rejected"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
+		}, nil, 502, "upstream_error"},
+		"500": {func(w http.ResponseWriter, r *http.Request) { http.Error(w, "secret detail", 500) }, nil, 502, "upstream_error"},
+		"401": {func(w http.ResponseWriter, r *http.Request) { http.Error(w, "bad key", http.StatusUnauthorized) }, nil, 502, "upstream_error"},
+		"400": {func(w http.ResponseWriter, r *http.Request) { http.Error(w, "secret detail", 400) }, nil, 400, "upstream_rejected"},
 		"too long a prompt": {func(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, `{"error":{"message":"secret detail","code":"context_length_exceeded"}}`, 400)
 		}, nil, 400, "context_length_exceeded"},
 		"429": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", "7")
-			http.Error(w, "", 429)
+			http.Error(w, "", http.StatusTooManyRequests)
 		}, nil, 429, "upstream_rate_limited"},
 		"a huge answer": {func(w http.ResponseWriter, r *http.Request) {
 			for range 100 {

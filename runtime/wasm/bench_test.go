@@ -24,10 +24,10 @@ func BenchmarkCall_Echo64(b *testing.B) {
 
 func benchCall(b *testing.B, module []byte, export, input string) {
 	p := load(b, newHost(b, Options{}), module, PluginOptions{Preload: true, Limits: Limits{Timeout: time.Second}})
-	in := []byte(input)
+	call := Call{Export: export, Input: []byte(input), Untimed: true}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := p.Call(context.Background(), Call{Export: export, Input: in}); err != nil {
+		if _, err := p.Call(context.Background(), call); err != nil {
 			b.Fatal(err)
 		}
 	}

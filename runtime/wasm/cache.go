@@ -67,7 +67,9 @@ func (c *cache) newEngineCache() (wazero.CompilationCache, string, error) {
 	if err != nil || len(sub) != 1 {
 		return nil, "", fmt.Errorf("code cache: unexpected layout of the engine's directory (%v)", err)
 	}
-	c.version = sub[0].Name()
+	if c.version == "" { // the first is made before anything runs at once, and all are the same
+		c.version = sub[0].Name()
+	}
 	return ec, filepath.Join(dir, sub[0].Name()), nil
 }
 

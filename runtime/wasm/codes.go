@@ -14,6 +14,7 @@ var Codes = []struct {
 	{CodeLogLimit, "the guest logged more than allowed"},
 	{CodeHostCallLimit, "too many calls into the host"},
 	{CodeKVLimit, "the call moved more bytes through the key-value store than allowed"},
+	{CodeTokenLimit, "the call used more tokens of models than allowed"},
 	{CodeHTTPLimit, "a request or response of the guest is larger than allowed, or redirected too often"},
 	{CodeHTTPFailed, "an HTTP request that was allowed did not succeed"},
 	{CodeBreakerOpen, "the plugin failed too often and is left alone for a while"},

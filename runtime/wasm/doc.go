@@ -2,6 +2,8 @@
 // that the module cannot evade. Fuel, wall-clock time, memory, stack depth, output, logs and host calls are bounded per
 // call; every limit ends in an [Error] with a stable [Code]; every call sees fresh guest state.
 //
+// Guests are Extism plug-ins ([Plugin.Call]) or http-wasm filters ([Plugin.Filter]); abi has a package for each ABI.
+//
 // The package knows nothing of what plugins are for. It imports nothing of the rest of the project and could be a
 // module of its own. What a host lends to a guest beside the guest ABI comes in as [HostFunction] values.
 //

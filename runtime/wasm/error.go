@@ -16,6 +16,7 @@ const (
 	CodeLogLimit         Code = "log_limit"         // the guest logged more than allowed
 	CodeHostCallLimit    Code = "host_call_limit"   // too many calls into the host
 	CodeKVLimit          Code = "kv_limit"          // the call moved more bytes through the key-value store than allowed
+	CodeTokenLimit       Code = "token_limit"       // the call used more tokens of models than allowed
 	CodeHTTPLimit        Code = "http_limit"        // a request or response of the guest is larger than allowed, or redirected too often
 	CodeHTTPFailed       Code = "http_failed"       // an HTTP request that was allowed did not succeed
 	CodeBreakerOpen      Code = "breaker_open"      // the plugin failed too often and is left alone for a while

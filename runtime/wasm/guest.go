@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
+	"github.com/ledge-run/ledge/runtime/wasm/abi/httpwasm"
 	"github.com/ledge-run/ledge/runtime/wasm/meter"
 )
 
@@ -24,6 +25,7 @@ const (
 	firstSlice = 50_000
 	minSlice   = 1_000
 	maxSlice   = 400_000
+	keepSlice  = 20_000                 // what a call leaves of its slice serves the next one if it is as much as this
 	sliceShort = 40 * time.Microsecond  // below, the slice doubles
 	sliceLong  = 160 * time.Microsecond // above, it halves
 	yieldAfter = int64(time.Millisecond)
@@ -47,17 +49,23 @@ type guest struct {
 	deadline  int64 // nanotime; 0 until the clock was first looked at, in an untimed call
 	fuel      uint64
 	used      uint64 // fuel of finished slices
+	held      int64  // of it, what modules were given that wait for a linked one
+	crossing  int    // calls between linked modules that are nested
 	given     int64  // of the present slice
 	slice     int64
+	whole     bool // the present slice was a whole one
 	sliceAt   int64
 	yieldAt   int64
 	hostCalls int
 	kvBytes   int
+	tokens    int
 	random    *rand.ChaCha8 // nil: the system's
 	logs      []LogLine
 	logBytes  int
-	partial   [2][]byte // unfinished lines of standard output and error
-	exit      *exit     // set when the guest called proc_exit
+	partial   [2][]byte          // unfinished lines of standard output and error
+	exit      *exit              // set when the guest called proc_exit
+	exchange  *httpwasm.Exchange // of a filter; nil before its first request
+	features  uint32             // that a filter switched on
 }
 
 type guestKey struct{}
@@ -96,16 +104,20 @@ func (g *guest) begin(caller context.Context, tenant string, limits *Limits, now
 		g.slice = firstSlice
 	}
 	g.given = min(g.slice, int64(g.fuel))
-	g.sliceAt, g.yieldAt = now, now
-	g.hostCalls, g.kvBytes = limits.HostCalls, limits.KVBytes
-	g.random = nil
-	g.logs, g.logBytes, g.exit = nil, 0, nil
+	g.sliceAt, g.yieldAt, g.whole = now, now, false
+	g.hostCalls, g.kvBytes, g.tokens = limits.HostCalls, limits.KVBytes, limits.Tokens
+	g.logBytes, g.held, g.crossing = 0, 0, 0
 }
 
 func (g *guest) end() {
 	g.caller = nil
-	g.partial = [2][]byte{}
-	g.logs = nil
+	if g.logBytes > 0 || len(g.partial[0])+len(g.partial[1]) > 0 {
+		g.partial = [2][]byte{}
+		g.logs = nil
+	}
+	if g.random != nil || g.exit != nil {
+		g.random, g.exit = nil, nil
+	}
 }
 
 // tick is called by the guest when its slice is used up, with what the counter says now. It returns the next slice or
@@ -116,7 +128,7 @@ func (g *guest) tick(counter int64) int64 {
 	}
 	g.used += uint64(g.given - counter)
 	g.given = 0
-	if g.used > g.fuel {
+	if g.used+uint64(g.held) > g.fuel {
 		panic(errorf(CodeFuelExhausted, "used more than %d units of fuel; raise the plugin's fuel limit if it needs that much", g.fuel))
 	}
 	now := nanotime()
@@ -124,7 +136,7 @@ func (g *guest) tick(counter int64) int64 {
 	switch took := asDuration(now - g.sliceAt); {
 	case g.sliceAt == 0:
 		g.yieldAt = now
-	case took < sliceShort:
+	case took < sliceShort && g.whole:
 		g.slice = min(2*g.slice, maxSlice)
 	case took > sliceLong:
 		g.slice = max(g.slice/2, minSlice)
@@ -135,8 +147,8 @@ func (g *guest) tick(counter int64) int64 {
 		g.checkTime(now)
 		g.yieldAt = now
 	}
-	g.sliceAt = now
-	g.given = min(g.slice, int64(g.fuel-g.used))
+	g.sliceAt, g.whole = now, true
+	g.given = min(g.slice, int64(g.fuel-g.used)-g.held)
 	return g.given
 }
 
@@ -162,12 +174,14 @@ func (g *guest) late(now int64) *Error {
 
 // gone says whether the caller does not want the call any more.
 func (g *guest) gone() *Error {
-	if err := g.caller.Err(); errors.Is(err, context.Canceled) {
+	err := g.caller.Err()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
 		return &Error{Code: CodeCanceled, Message: "the caller went away", Err: err, caller: true}
-	} else if err != nil {
-		return &Error{Code: CodeDeadline, Message: "the caller's deadline passed", Err: err, caller: true}
 	}
-	return nil
+	return &Error{Code: CodeDeadline, Message: "the caller's deadline passed", Err: err, caller: true}
 }
 
 // enterHost accounts for a call into the host. It looks at the clock now and then: a look costs more than most functions.
@@ -301,6 +315,8 @@ func (g *guest) stop(name string, err error) {
 		panic(ex)
 	case errors.Is(err, extism.ErrDenied):
 		panic(&Error{Code: CodeCapabilityDenied, Message: err.Error(), Err: err})
+	case errors.Is(err, httpwasm.ErrTooMuch):
+		panic(&Error{Code: CodeOutputLimit, Message: name + ": " + err.Error(), Err: err})
 	case errors.Is(err, extism.ErrMemory):
 		panic(&Error{Code: CodeMemoryLimit, Message: name + ": " + err.Error(), Err: err})
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ledge-run/ledge/runtime/wasm/abi/bulk"
 	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
+	"github.com/ledge-run/ledge/runtime/wasm/abi/httpwasm"
 	"github.com/ledge-run/ledge/runtime/wasm/abi/wasip1"
 	"github.com/ledge-run/ledge/runtime/wasm/meter"
 )
@@ -124,9 +125,18 @@ func (h *Host) Load(ctx context.Context, module []byte, o PluginOptions) (*Plugi
 		return nil, p.fail(CodeBadModule, "", err)
 	}
 	p.describe(info)
-	if e := checkImports(info, o.Functions); e != nil {
+	if p.abi == abiFilter && o.Limits.Instances <= 0 {
+		p.limits.Instances = filterInstances
+	}
+	if e := inspectLinked(p, info, o.Linked); e != nil {
 		e.Plugin = o.Name
 		return nil, e
+	}
+	if p.abi == abiFilter {
+		if e := checkFilter(info); e != nil {
+			e.Plugin = o.Name
+			return nil, e
+		}
 	}
 	if least := uint64(info.MinPages) << 16; least > p.limits.MemoryBytes {
 		return nil, p.failf(CodeMemoryLimit, "", "starts with %d bytes of memory; at most %d are allowed", least, p.limits.MemoryBytes)
@@ -210,11 +220,16 @@ func (p *Plugin) ready(ctx context.Context, module []byte) error {
 	return nil
 }
 
-// abiOf names the ABI of a module by its imports.
+// abiOf names the ABI of a module by its imports and exports.
 func abiOf(info *meter.Info) string {
 	abi := "plain"
+	if isFilter(info) {
+		return abiFilter
+	}
 	for _, i := range info.Imports {
 		switch i.Module {
+		case httpwasm.Module:
+			return abiFilter
 		case extism.Module, extism.UserModule, bulk.Module:
 			return "extism"
 		case wasip1.Module:

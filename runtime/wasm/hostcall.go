@@ -60,6 +60,23 @@ func (c *HostCall) SpendKV(n int) error {
 	})
 }
 
+// TokensLeft is what the call may still use of models. None is an error that stops the guest.
+func (c *HostCall) TokensLeft() (n int, err error) {
+	err = c.do(func(g *guest) error {
+		if n = g.tokens; n <= 0 {
+			return errorf(CodeTokenLimit, "used the %d tokens of models that a call may use", g.inst.plugin.limits.Tokens)
+		}
+		return nil
+	})
+	return n, err
+}
+
+// SpendTokens takes n tokens of what the call may use of models. The next call that needs some finds out when there are
+// none left.
+func (c *HostCall) SpendTokens(n int) error {
+	return c.do(func(g *guest) error { g.tokens -= n; return nil })
+}
+
 // maxLeftBehind bounds the host functions of a plugin that did not return when they should have. A host where so many
 // hang is not to start more.
 const maxLeftBehind = 64

@@ -11,18 +11,22 @@ import (
 
 	"github.com/ledge-run/ledge/runtime/wasm/abi/bulk"
 	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
+	"github.com/ledge-run/ledge/runtime/wasm/abi/httpwasm"
 	"github.com/ledge-run/ledge/runtime/wasm/abi/wasip1"
 	"github.com/ledge-run/ledge/runtime/wasm/meter"
 )
 
 // imports are the functions that every guest may import, by module and name.
 var imports = func() map[string]map[string]meter.FuncType {
-	m := map[string]map[string]meter.FuncType{extism.Module: {}, bulk.Module: {}, wasip1.Module: {}}
+	m := map[string]map[string]meter.FuncType{extism.Module: {}, bulk.Module: {}, wasip1.Module: {}, httpwasm.Module: {}}
 	for _, f := range extism.Functions() {
 		m[extism.Module][f.Name] = meter.FuncType{Params: f.Params, Results: f.Results}
 	}
 	for _, f := range bulk.Functions() {
 		m[bulk.Module][f.Name] = meter.FuncType{Params: f.Params, Results: f.Results}
+	}
+	for _, f := range httpwasm.Functions() {
+		m[httpwasm.Module][f.Name] = meter.FuncType{Params: f.Params, Results: f.Results}
 	}
 	for _, f := range wasip1.Functions() {
 		m[wasip1.Module][f.Name] = meter.FuncType{Params: f.Params, Results: f.Results}
@@ -65,6 +69,25 @@ func instantiateImports(ctx context.Context, rt wazero.Runtime) error {
 				mem = m
 			}
 			if err := f.Call(&g.inst.kernel, mem, s); err != nil {
+				g.stop(f.Name, err)
+			}
+		}), f.Params, f.Results).Export(f.Name)
+	}
+	if _, err := b.Instantiate(ctx); err != nil {
+		return err
+	}
+
+	b = rt.NewHostModuleBuilder(httpwasm.Module)
+	for _, f := range httpwasm.Functions() {
+		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, s []uint64) {
+			g := guestOf(ctx)
+			g.enterHost()
+			g.inst.dirtied = true
+			var mem httpwasm.Memory
+			if m := mod.Memory(); m != nil {
+				mem = m
+			}
+			if err := f.Call(g, mem, s); err != nil {
 				g.stop(f.Name, err)
 			}
 		}), f.Params, f.Results).Export(f.Name)
@@ -124,12 +147,22 @@ func valueTypes(ts []ValueType) []byte {
 }
 
 // checkImports refuses what the host does not have or the plugin was not granted, and says what to do.
-func checkImports(info *meter.Info, functions []HostFunction) *Error {
+func checkImports(info *meter.Info, functions []HostFunction, linked []*linkedModule) *Error {
 	for _, i := range info.Imports {
 		if i.Kind != meter.KindFunc {
 			return errorf(CodeUnknownImport, "imports %s %q.%q; this host lends functions only, and a module brings its own memory", kindName(i.Kind), i.Module, i.Name)
 		}
 		want, known := imports[i.Module][i.Name]
+		if n := slices.IndexFunc(linked, func(l *linkedModule) bool { return l.Name == i.Module }); n >= 0 {
+			t := exported(linked[n].info, i.Name)
+			if t == nil {
+				return errorf(CodeUnknownImport, "imports %q, which the linked module %s does not export", i.Name, i.Module)
+			}
+			if !t.Equal(i.Type) {
+				return errorf(CodeUnknownImport, "imports %q.%q as %s; the linked module has it as %s", i.Module, i.Name, signature(i.Type), signature(*t))
+			}
+			continue
+		}
 		if i.Module == extism.UserModule {
 			n := slices.IndexFunc(functions, func(f HostFunction) bool { return f.Name == i.Name })
 			if n < 0 {
@@ -138,11 +171,9 @@ func checkImports(info *meter.Info, functions []HostFunction) *Error {
 			want, known = meter.FuncType{Params: valueTypes(functions[n].Params), Results: valueTypes(functions[n].Results)}, true
 		}
 		switch {
-		case i.Module == "http_handler":
-			return errorf(CodeUnsupportedABI, "an http-wasm filter (imports %q); this host runs Extism plug-ins", i.Module)
 		case imports[i.Module] == nil && i.Module != extism.UserModule:
-			return errorf(CodeUnknownImport, "imports %q from module %q, which this host does not have; it has %q, %q, %q and %q",
-				i.Name, i.Module, extism.Module, extism.UserModule, bulk.Module, wasip1.Module)
+			return errorf(CodeUnknownImport, "imports %q from module %q, which this host does not have; it has %q, %q, %q, %q and %q%s",
+				i.Name, i.Module, extism.Module, extism.UserModule, bulk.Module, wasip1.Module, httpwasm.Module, elsewhere(i.Module))
 		case !known:
 			return errorf(CodeUnknownImport, "imports %q.%q, which this host does not have", i.Module, i.Name)
 		case !want.Equal(i.Type):
@@ -159,6 +190,25 @@ func notGranted(name string) *Error {
 			name, parts[1], parts[1], parts[1])
 	}
 	return errorf(CodeUnknownImport, "imports %q.%q, which this host does not lend to the plugin", extism.UserModule, name)
+}
+
+// elsewhere says what an imported module is made for, where that is known, and what to do.
+func elsewhere(module string) string {
+	switch {
+	case module == "wasi_unstable":
+		return "; it was built for a preview of WASI from before 2020: build it for wasm32-wasip1"
+	case module == "env":
+		return "; the linker left symbols undefined, or it was built for JavaScript: build it for wasm32-wasip1 or wasm32-unknown-unknown without undefined symbols"
+	case module == "gojs" || module == "go":
+		return "; it was built with GOOS=js: build it with GOOS=wasip1"
+	case strings.HasPrefix(module, "__wbindgen"):
+		return "; it was built for JavaScript with wasm-bindgen: build it without"
+	case module == "wasi_ephemeral_nn" || module == "proxy_wasm":
+		return "; this host does not run that ABI"
+	case strings.HasPrefix(module, "wasi:") || strings.HasPrefix(module, "cm32p2"):
+		return "; it is the core of a component: build for wasm32-wasip1, not wasip2"
+	}
+	return ""
 }
 
 func signature(t meter.FuncType) string {

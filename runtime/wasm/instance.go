@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -27,32 +28,41 @@ type instance struct {
 	code    *code
 	mod     api.Module
 	mem     *linearMemory
+	linked  []*linkedInstance // in the order of the plugin's
 	kernel  extism.Kernel
 	guest   guest
 	fuel    api.MutableGlobal
 	depth   api.MutableGlobal
-	dirty   api.MutableGlobal
 	globals []api.MutableGlobal
-	exports []api.Function // of the plugin's entries; nil: not called yet
-	stack   [1]uint64
+	exports []export // of the plugin's entries; empty: not called yet
+	stack   [2]uint64
 
-	dirtied   bool  // the host may have written the guest's memory
-	failed    bool  // stopped by an error; must not run again
-	idleSince int64 // nanotime of the first sweep that found it idle; 0: not yet
+	left      int64  // what the counter stands at; 0: unknown
+	dirtied   bool   // the guest, or the host for it, may have written what outlives the call
+	calls     uint64 // that the pool has not counted yet
+	failed    bool   // stopped by an error; must not run again
+	idleSince int64  // nanotime of the first sweep that found it idle; 0: not yet
 
 	restoreCost int // bytes that the last restore copied
 }
 
+// export is an exported function of an instance.
+type export struct {
+	f    api.Function
+	pure bool // leaves memory and globals as they are
+}
+
 // snapshot is the state that every call starts from.
 type snapshot struct {
-	memory  *image // nil without a memory
-	globals []uint64
+	memory   *image // nil without a memory
+	globals  []uint64
+	features uint32 // that a filter switched on before its first request
 }
 
 // newInstance instantiates the module and brings it to the state that calls start from. The first instance runs the
 // module's initialization and, where all state can be restored, leaves a snapshot for the others.
 func (p *Plugin) newInstance(c *code) (made *instance, err error) {
-	inst := &instance{plugin: p, code: c, exports: make([]api.Function, len(p.entries))}
+	inst := &instance{plugin: p, code: c, exports: make([]export, len(p.entries))}
 	inst.guest.inst = inst
 	mem, err := newLinearMemory(p.limits.MemoryBytes)
 	if err != nil {
@@ -82,13 +92,11 @@ func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 
 	ctx := experimental.WithMemoryAllocator(&inst.guest, experimental.MemoryAllocatorFunc(
 		func(_, _ uint64) experimental.LinearMemory { return mem }))
-	if c.user != nil {
-		ctx = experimental.WithImportResolver(ctx, func(name string) api.Module {
-			if name == extism.UserModule {
-				return c.user
-			}
-			return nil
-		})
+	if c.user != nil || len(c.linked) > 0 {
+		ctx = experimental.WithImportResolver(ctx, c.resolve)
+	}
+	if err := inst.link(c); err != nil {
+		return nil, err
 	}
 	mod, err := p.host.rt.InstantiateModule(ctx, c.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
@@ -98,7 +106,6 @@ func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 	inst.fuel = mod.ExportedGlobal(meter.FuelGlobal).(api.MutableGlobal)
 	inst.depth = mod.ExportedGlobal(meter.StackGlobal).(api.MutableGlobal)
 	inst.depth.Set(uint64(p.limits.StackBytes))
-	inst.dirty = mod.ExportedGlobal(meter.DirtyGlobal).(api.MutableGlobal)
 	for _, name := range c.metered.Globals {
 		inst.globals = append(inst.globals, mod.ExportedGlobal(name).(api.MutableGlobal))
 	}
@@ -144,6 +151,9 @@ func (inst *instance) initialize() error {
 	if haskell, err := call("hs_init", 0, 0); haskell || err != nil {
 		return err
 	}
+	if !did && inst.plugin.abi == abiFilter && inst.plugin.find("_start") >= 0 {
+		return inst.start()
+	}
 	if !did {
 		_, err = call("__wasm_call_ctors")
 	}
@@ -159,7 +169,7 @@ func (inst *instance) notStarted(export string, err error) error {
 }
 
 func (inst *instance) snapshot() (*snapshot, error) {
-	s := &snapshot{}
+	s := &snapshot{features: inst.guest.features}
 	for _, g := range inst.globals {
 		s.globals = append(s.globals, g.Get())
 	}
@@ -179,6 +189,7 @@ func (inst *instance) install(s *snapshot) error {
 	for i, g := range inst.globals {
 		g.Set(s.globals[i])
 	}
+	inst.guest.features = s.features
 	if s.memory == nil {
 		return nil
 	}
@@ -198,8 +209,8 @@ func (inst *instance) restore(s *snapshot) bool {
 	for i, g := range inst.globals {
 		g.Set(s.globals[i])
 	}
-	inst.dirty.Set(0)
 	inst.dirtied = false
+	inst.guest.features = s.features
 	if s.memory == nil {
 		return true
 	}
@@ -223,57 +234,36 @@ func (inst *instance) shrink(size uint64) bool {
 	if size == 0 {
 		return false
 	}
-	buffer := reflect.ValueOf(inst.mod.Memory()).Elem().FieldByName("Buffer")
-	if !buffer.IsValid() || !buffer.CanSet() || buffer.Type() != reflect.TypeFor[[]byte]() {
+	m := reflect.ValueOf(inst.mod.Memory()).Elem()
+	i := memoryField(m.Type())
+	if i < 0 {
 		return false
 	}
-	buffer.SetBytes(inst.mem.region[: size-1<<16 : len(inst.mem.region)])
+	m.Field(i).SetBytes(inst.mem.region[: size-1<<16 : len(inst.mem.region)])
 	_, ok := inst.mod.Memory().Grow(1)
 	return ok && inst.mem.size == size && uint64(inst.mod.Memory().Size()) == size
 }
 
+// memoryField is the index of the exported field with a memory's bytes, or -1.
+func memoryField(t reflect.Type) int {
+	if i, ok := memoryFields.Load(t); ok {
+		return i.(int)
+	}
+	i := -1
+	if f, ok := t.FieldByName("Buffer"); ok && len(f.Index) == 1 && f.IsExported() && f.Type == reflect.TypeFor[[]byte]() {
+		i = f.Index[0]
+	}
+	memoryFields.Store(t, i)
+	return i
+}
+
+var memoryFields sync.Map // of reflect.Type to int
+
 // call runs one export under the limits. The instance must be in the snapshot's state.
-func (inst *instance) call(ctx context.Context, c *Call, export int, timeout time.Duration) (res Result, err error) {
-	f := inst.exports[export]
-	if f == nil {
-		if f = inst.mod.ExportedFunction(c.Export); f == nil {
-			return res, inst.plugin.fail(CodeInternal, c.Export, errors.New("export vanished"))
-		}
-		inst.exports[export] = f
-	}
-	g := &inst.guest
-	var start int64
-	if !c.Untimed {
-		start = nanotime()
-	}
-	g.begin(ctx, c.Tenant, &inst.plugin.limits, start, timeout)
+func (inst *instance) call(ctx context.Context, c *Call, export int, timeout time.Duration, res *Result) error {
 	inst.kernel.Begin(c.Input)
-	inst.fuel.Set(uint64(g.given))
 	inst.stack[0] = 0
-	if e := g.gone(); e != nil {
-		err = e
-	} else {
-		err = f.CallWithStack(g, inst.stack[:])
-	}
-	if !c.Untimed {
-		res.Duration = asDuration(nanotime() - start)
-	}
-	if g.given != 0 {
-		g.used += uint64(g.given - int64(inst.fuel.Get()))
-	}
-	res.Fuel = g.used
-	if err != nil {
-		err = inst.explain(c.Export, err)
-		inst.failed = true
-	}
-	if g.exit != nil {
-		inst.failed = true // its runtime has shut down
-	}
-	if len(g.partial[0])+len(g.partial[1]) > 0 {
-		g.flush()
-	}
-	res.Logs = g.logs
-	res.MemoryPeak = inst.mem.size + inst.kernel.Peak()
+	err := inst.run(ctx, c, export, timeout, res)
 	if out := inst.kernel.Output(); len(out) > inst.plugin.limits.OutputBytes {
 		if err == nil {
 			err = inst.plugin.failf(CodeOutputLimit, c.Export, "output of %d bytes; at most %d are allowed", len(out), inst.plugin.limits.OutputBytes)
@@ -286,8 +276,60 @@ func (inst *instance) call(ctx context.Context, c *Call, export int, timeout tim
 	}
 	inst.kernel.End()
 	inst.mem.extra = 0
-	g.end()
-	return res, err
+	inst.guest.end()
+	return err
+}
+
+// run runs a function with the parameters in inst.stack under the limits and accounts for it.
+func (inst *instance) run(ctx context.Context, c *Call, index int, timeout time.Duration, res *Result) (err error) {
+	x := &inst.exports[index]
+	if x.f == nil {
+		x.f, x.pure = inst.mod.ExportedFunction(c.Export), inst.code.metered.Pure[c.Export]
+	}
+	g := &inst.guest
+	var start int64
+	if !c.Untimed {
+		start = nanotime()
+	}
+	g.begin(ctx, c.Tenant, &inst.plugin.limits, start, timeout)
+	if left := inst.left; left >= keepSlice && left <= int64(g.fuel) {
+		g.given = left // the counter stands there
+	} else {
+		inst.fuel.Set(uint64(g.given))
+	}
+	inst.left = 0
+	inst.dirtied = inst.dirtied || !x.pure
+	if e := g.gone(); e != nil {
+		err = e
+	} else {
+		err = x.f.CallWithStack(g, inst.stack[:])
+	}
+	if !c.Untimed {
+		res.Duration = asDuration(nanotime() - start)
+	}
+	if g.given != 0 {
+		inst.left = int64(inst.fuel.Get())
+		g.used += uint64(g.given - inst.left)
+	}
+	res.Fuel = g.used
+	if err != nil {
+		err = inst.explain(c.Export, err)
+		inst.failed = true
+	}
+	if g.exit != nil {
+		inst.failed = true // its runtime has shut down
+	}
+	if len(g.partial[0])+len(g.partial[1]) > 0 {
+		g.flush()
+	}
+	if g.logBytes > 0 {
+		res.Logs = g.logs
+	}
+	res.MemoryPeak = inst.mem.size + inst.kernel.Peak()
+	if len(inst.linked) > 0 {
+		res.MemoryPeak += inst.mem.others()
+	}
+	return err
 }
 
 // guestError is the error that the guest reported by the ABI.
@@ -301,7 +343,7 @@ func (inst *instance) guestError(export string) error {
 	if msg != nil {
 		text = string(msg[:min(len(msg), maxMessage)])
 	}
-	if inst.mem.denied {
+	if inst.mem.refused() {
 		return inst.plugin.failf(CodeMemoryLimit, export, "%s (after it was refused memory: at most %d bytes)", text, inst.plugin.limits.MemoryBytes)
 	}
 	return inst.plugin.failf(CodeGuestError, export, "%s", text)
@@ -324,7 +366,7 @@ func (inst *instance) explain(export string, err error) error {
 	case errors.As(err, &typed):
 		e := *typed
 		e.Plugin, e.Export = p.name, export
-		if e.Code == CodeTrap && inst.mem.denied { // mostly the null handle of a refused block
+		if e.Code == CodeTrap && inst.mem.refused() { // mostly the null handle of a refused block
 			e.Code = CodeMemoryLimit
 			e.Message += fmt.Sprintf(" (after it was refused memory: at most %d bytes)", p.limits.MemoryBytes)
 		}
@@ -347,7 +389,7 @@ func (inst *instance) explain(export string, err error) error {
 		text = text[:maxMessage]
 	}
 	code := CodeTrap
-	if inst.mem.denied {
+	if inst.mem.refused() {
 		code = CodeMemoryLimit
 		text += fmt.Sprintf(" (after it was refused memory: at most %d bytes)", p.limits.MemoryBytes)
 	}
@@ -356,14 +398,15 @@ func (inst *instance) explain(export string, err error) error {
 	return e
 }
 
-// touched reports whether the call may have left anything behind.
-func (inst *instance) touched() bool {
-	return inst.dirtied || inst.dirty.Get() != 0
-}
-
 func (inst *instance) close() {
 	if inst.mod != nil {
 		_ = inst.mod.Close(context.Background())
+	}
+	for _, l := range inst.linked {
+		if l.mod != nil {
+			_ = l.mod.Close(context.Background())
+		}
+		l.mem.Free()
 	}
 	inst.mem.Free()
 }

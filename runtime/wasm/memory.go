@@ -10,12 +10,13 @@ import (
 // reserved up to the plugin's limit, so that growing never moves it, and given back by Free. After Free nothing may
 // touch the memory: a stray read would crash the process. So instances are closed only by whoever holds them.
 type linearMemory struct {
-	region []byte // reserved; its end is the limit
-	size   uint64 // what the guest has of it
-	high   uint64 // the most that it had since the last restore
-	denied bool   // the guest was refused memory
-	mapped bool   // the snapshot's pages are mapped copy-on-write at the start of region
-	extra  uint64 // bytes of ABI blocks, which count against the same limit
+	region []byte          // reserved; its end is the limit
+	size   uint64          // what the guest has of it
+	high   uint64          // the most that it had since the last restore
+	denied bool            // the guest was refused memory
+	mapped bool            // the snapshot's pages are mapped copy-on-write at the start of region
+	peers  []*linearMemory // of linked modules, which count against the same limit
+	extra  uint64          // bytes of ABI blocks, which count against the same limit
 }
 
 var _ experimental.LinearMemory = (*linearMemory)(nil)
@@ -31,7 +32,7 @@ func newLinearMemory(limit uint64) (*linearMemory, error) {
 
 // Reallocate sets the size, which may shrink it; nil means no.
 func (m *linearMemory) Reallocate(size uint64) []byte {
-	if size+m.extra > uint64(len(m.region)) {
+	if size+m.extra+m.others() > uint64(len(m.region)) {
 		m.denied = true
 		return nil
 	}
@@ -40,9 +41,27 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 	return m.region[:size:len(m.region)]
 }
 
+// others is what the linked modules have.
+func (m *linearMemory) others() (n uint64) {
+	for _, p := range m.peers {
+		n += p.size + p.extra
+	}
+	return n
+}
+
+// refused says whether the guest was refused memory, or a linked module.
+func (m *linearMemory) refused() bool {
+	for _, p := range m.peers {
+		if p.denied {
+			return true
+		}
+	}
+	return m.denied
+}
+
 // reserveExtra asks for n bytes of ABI blocks in all.
 func (m *linearMemory) reserveExtra(n uint64) bool {
-	if m.size+n > uint64(len(m.region)) {
+	if m.size+n+m.others() > uint64(len(m.region)) {
 		m.denied = true
 		return false
 	}

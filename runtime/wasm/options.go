@@ -32,6 +32,7 @@ type Limits struct {
 	LogBytes    int           // log lines, standard output and standard error together; default [DefaultLogBytes]
 	HostCalls   int           // calls into the host; default [DefaultHostCalls]
 	KVBytes     int           // keys and values that pass between guest and store; default [DefaultKVBytes]
+	Tokens      int           // of models that a call may use through host functions; default [DefaultTokens]
 	Instances   int           // live instances of the plugin; default min(4, 2*GOMAXPROCS)
 	// Wait is how long a call stands in line for an instance, apart from Timeout: on a busy device a burst should queue,
 	// not fail. Default [DefaultWait], and no less than Timeout.
@@ -42,12 +43,13 @@ type Limits struct {
 const (
 	DefaultTimeout     = 100 * time.Millisecond
 	DefaultWait        = 2 * time.Second
-	DefaultFuel        = 20_000_000_000 // far above what fits into the default timeout: time decides, unless asked otherwise
+	DefaultFuel        = 1_000_000_000_000_000 // far above what fits into any timeout: time decides, unless asked otherwise
 	DefaultMemoryBytes = 32 << 20
 	DefaultStackBytes  = meter.StackBytes
 	DefaultOutputBytes = 4 << 20
 	DefaultKVBytes     = 16 << 20
 	DefaultLogBytes    = 64 << 10
+	DefaultTokens      = 4096
 	DefaultHostCalls   = 4_000_000 // the Extism ABI moves 8 bytes a call: 4 million are 32 MB
 )
 
@@ -80,6 +82,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.LogBytes, DefaultLogBytes)
 	def(&l.HostCalls, DefaultHostCalls)
 	def(&l.KVBytes, DefaultKVBytes)
+	def(&l.Tokens, DefaultTokens)
 	def(&l.StackBytes, DefaultStackBytes)
 	l.StackBytes = min(l.StackBytes, DefaultStackBytes)
 	def(&l.Instances, min(4, 2*runtime.GOMAXPROCS(0)))
@@ -92,6 +95,7 @@ type PluginOptions struct {
 	Limits    Limits            // zero fields take their defaults
 	Config    map[string]string // what the guest reads by config_get; copied
 	Functions []HostFunction    // importable from "extism:host/user"
+	Linked    []LinkedModule    // importable by their names; for filters there are none
 	// HTTP serves the ABI's own http_request; nil refuses it. It gets the rules of [HostFunction.Func].
 	HTTP func(ctx context.Context, call *HostCall, req *HTTPRequest) (*HTTPResponse, error)
 	// PreciseClock lets the guest read the clocks to the nanosecond; else they tick every [CoarseClock], which is too

@@ -20,21 +20,28 @@ const (
 	pageOfFile  = 1 << 61
 )
 
+// pages is an open page map; it is never closed once it is known to be good.
+type pages struct {
+	*os.File
+	fd uintptr
+}
+
 // pageMap is the open page map of this process, or nil where there is none that tells the truth.
-var pageMap = sync.OnceValue(func() *os.File {
+var pageMap = sync.OnceValue(func() *pages {
 	f, err := os.Open("/proc/self/pagemap")
 	if err != nil {
 		return nil
 	}
-	if !tellsTruth(f) {
+	p := &pages{f, f.Fd()}
+	if !tellsTruth(p) {
 		f.Close()
 		return nil
 	}
-	return f
+	return p
 })
 
 // tellsTruth tries the page map on a private mapping with an untouched, a read and a written page.
-func tellsTruth(f *os.File) bool {
+func tellsTruth(f *pages) bool {
 	page := os.Getpagesize()
 	fd, err := unix.MemfdCreate("ledge-pagemap", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -69,7 +76,7 @@ type scanRequest struct {
 	inverted, mask, anyOf, results                          uint64
 }
 
-type scanRange struct{ start, end, categories uint64 }
+type scanRange struct{ start, end, _ uint64 } // the last: categories
 
 const (
 	pagemapScan = 0xc0606610 // _IOWR('f', 16, struct pm_scan_arg)
@@ -82,7 +89,7 @@ var scanBuffers = sync.Pool{New: func() any { return new([64]scanRange) }}
 
 // scanPages is ownPages by the kernel's own search. It returns false, and whether that was f's wish, if it did not get
 // to the end.
-func scanPages(file *os.File, b []byte, f func(from, to int) bool) (stopped, ok bool) {
+func scanPages(file *pages, b []byte, f func(from, to int) bool) (stopped, ok bool) {
 	found := scanBuffers.Get().(*[64]scanRange)
 	defer scanBuffers.Put(found)
 	base := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b))))
@@ -92,7 +99,8 @@ func scanPages(file *os.File, b []byte, f func(from, to int) bool) (stopped, ok 
 		r := scanRequest{start: at, end: end, vec: uint64(uintptr(unsafe.Pointer(found))), vecLen: uint64(len(found)),
 			inverted: scanFile, mask: scanFile, anyOf: scanPresent | scanSwapped, results: scanPresent}
 		r.size = uint64(unsafe.Sizeof(r))
-		n, _, errno := unix.Syscall(unix.SYS_IOCTL, file.Fd(), pagemapScan, uintptr(unsafe.Pointer(&r)))
+		// Microseconds at most: the scheduler need not hear of it.
+		n, _, errno := unix.RawSyscall(unix.SYS_IOCTL, file.fd, pagemapScan, uintptr(unsafe.Pointer(&r)))
 		if errno != 0 || r.walkEnd <= at {
 			return false, false
 		}
@@ -112,7 +120,7 @@ func own(entry []byte) bool {
 }
 
 // readPageMap fills entries with those of the pages from the start of b, which lies at the start of a page.
-func readPageMap(f *os.File, b, entries []byte) bool {
+func readPageMap(f *pages, b, entries []byte) bool {
 	at := uintptr(unsafe.Pointer(unsafe.SliceData(b))) / uintptr(os.Getpagesize()) * 8
 	n, err := f.ReadAt(entries, int64(at))
 	return err == nil && n == len(entries)

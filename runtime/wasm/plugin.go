@@ -26,6 +26,7 @@ type Plugin struct {
 	limits    Limits
 	config    map[string]string
 	functions []HostFunction
+	linked    []*linkedModule
 	exports   []string
 	imports   []Import
 	entries   []function // exports, in the module's order
@@ -49,6 +50,7 @@ type code struct {
 	metered  *meter.Output // without the module
 	user     api.Module    // "extism:host/user"; nil without functions
 	userCode wazero.CompiledModule
+	linked   []*linkedCode
 	snapshot atomic.Pointer[snapshot] // from the first instance, which is made under codeMu
 }
 
@@ -106,7 +108,7 @@ func (p *Plugin) Name() string { return p.name }
 // Digest is "sha256:" and the hex digest of the module as it was given.
 func (p *Plugin) Digest() string { return p.digest }
 
-// ABI is "extism", "wasip1" (WASI and nothing else) or "plain".
+// ABI is "extism", "http-wasm", "wasip1" (WASI and nothing else) or "plain".
 func (p *Plugin) ABI() string { return p.abi }
 
 // Exports lists the functions that the module exports, in its order. The caller must not change the slice.
@@ -121,35 +123,41 @@ func (p *Plugin) Limits() Limits { return p.limits }
 // Call runs an export of signature () or () -> i32 on an instance in its first state. It waits for an instance until
 // the context is done, but no longer than [Limits].Wait when all instances are busy. The error is nil or of
 // type *[Error]; a guest's own error, or a return value other than 0, is one of code guest_error.
-func (p *Plugin) Call(ctx context.Context, c Call) (Result, error) {
+func (p *Plugin) Call(ctx context.Context, c Call) (res Result, err error) {
 	export := p.find(c.Export)
 	switch {
 	case export < 0:
-		return Result{}, p.count(p.failf(CodeNoExport, c.Export, "the module has no such export"))
+		return res, p.count(p.failf(CodeNoExport, c.Export, "the module has no such export"))
 	case !p.entries[export].callable:
-		return Result{}, p.count(p.failf(CodeNoExport, c.Export, "does not have the signature () -> i32"))
+		return res, p.count(p.failf(CodeNoExport, c.Export, "does not have the signature () -> i32"))
 	}
 	probe, err := p.breaker.enter()
 	if err != nil {
-		return Result{}, p.count(p.failf(CodeBreakerOpen, c.Export, "%v", err))
+		return res, p.count(p.failf(CodeBreakerOpen, c.Export, "%v", err))
 	}
-	res, err := p.call(ctx, &c, export)
-	p.breaker.leave(probe, err)
-	return res, p.count(err)
+	err = p.call(ctx, &c, export, &res)
+	if err != nil || probe {
+		p.breaker.leave(probe, err)
+		p.countError(err)
+	}
+	return res, err
 }
 
-func (p *Plugin) call(ctx context.Context, c *Call, export int) (Result, error) {
+// call fills res, which is not copied on its way: that would be a third of a small call.
+func (p *Plugin) call(ctx context.Context, c *Call, export int, res *Result) error {
 	inst, err := p.pool.acquire(ctx)
 	if err != nil {
-		return Result{}, p.at(c.Export, err)
+		p.pool.calls.Add(1)
+		return p.at(c.Export, err)
 	}
 	timeout := p.limits.Timeout
 	if c.Timeout > 0 && c.Timeout < timeout {
 		timeout = c.Timeout
 	}
-	res, err := inst.call(ctx, c, export, timeout)
+	err = inst.call(ctx, c, export, timeout, res)
+	inst.calls++
 	p.pool.release(inst)
-	return res, err
+	return err
 }
 
 // at names the export in an error from before the call.
@@ -163,15 +171,18 @@ func (p *Plugin) at(export string, err error) error {
 	return err
 }
 
+// count counts a call that came to no instance.
 func (p *Plugin) count(err error) error {
 	p.pool.calls.Add(1)
-	if err != nil {
-		var e *Error
-		if errors.As(err, &e) {
-			p.pool.countError(e.Code)
-		}
-	}
+	p.countError(err)
 	return err
+}
+
+func (p *Plugin) countError(err error) {
+	var e *Error
+	if err != nil && errors.As(err, &e) {
+		p.pool.countError(e.Code)
+	}
 }
 
 // Stats says what the plugin did and holds.
@@ -262,6 +273,10 @@ func (p *Plugin) loadCode(ctx context.Context) (*code, error) {
 			return nil, p.fail(CodeInternal, "", fmt.Errorf("host functions: %w", err))
 		}
 	}
+	if err := p.compileLinked(ctx, c); err != nil {
+		c.close(ctx)
+		return nil, err
+	}
 	p.code = c
 	return c, nil
 }
@@ -283,10 +298,15 @@ func (p *Plugin) dropCodeLocked() {
 	if s := c.snapshot.Load(); s != nil && s.memory != nil {
 		s.memory.close()
 	}
+	c.close(ctx)
+}
+
+func (c *code) close(ctx context.Context) {
 	if c.user != nil {
 		_ = c.user.Close(ctx)
 		_ = c.userCode.Close(ctx)
 	}
+	c.closeLinked(ctx)
 	_ = c.compiled.Close(ctx)
 }
 

@@ -31,6 +31,8 @@ type pool struct {
 	swept     uint64        // calls at that sweep
 	timer     *time.Timer   // runs the sweep; nil when there is nothing to sweep
 
+	// calls are finished calls. An instance counts its own while it is passed on by hot, which saves an atomic operation;
+	// whoever else comes to hold it adds them here.
 	calls              atomic.Uint64
 	restores, discards atomic.Uint64
 	errMu              sync.Mutex
@@ -50,13 +52,15 @@ func (p *pool) countError(c Code) {
 }
 
 func (p *pool) stats() Stats {
-	s := Stats{Calls: p.calls.Load(), Restores: p.restores.Load(), Discards: p.discards.Load(), Errors: make(map[Code]uint64)}
+	s := Stats{Restores: p.restores.Load(), Discards: p.discards.Load(), Errors: make(map[Code]uint64)}
 	p.errMu.Lock()
 	for c, n := range p.errors {
 		s.Errors[c] = n
 	}
 	p.errMu.Unlock()
 	hot := p.hot.Swap(nil) // nobody else may look at it while a call may take it
+	p.collect(hot)
+	s.Calls = p.calls.Load()
 	p.mu.Lock()
 	s.Live, s.Idle, s.Waiting = p.live, len(p.idle), len(p.waiters)
 	for _, inst := range p.idle {
@@ -168,12 +172,13 @@ const inlineRestore = 256 << 10
 
 // release takes an instance back after a call. Whatever takes time happens on another goroutine.
 func (p *pool) release(inst *instance) {
+	if !inst.failed && !inst.dirtied {
+		p.put(inst)
+		return
+	}
 	snapshot := inst.code.snapshot.Load()
 	switch {
 	case inst.failed:
-	case !inst.touched():
-		p.put(inst)
-		return
 	case snapshot != nil && inst.restoreCost <= inlineRestore:
 		if inst.restore(snapshot) {
 			p.restores.Add(1)
@@ -189,6 +194,7 @@ func (p *pool) release(inst *instance) {
 
 // recycle restores an instance, or replaces it where that cannot be done.
 func (p *pool) recycle(inst *instance, s *snapshot) {
+	p.collect(inst)
 	if !inst.failed && s != nil && inst.restore(s) {
 		p.restores.Add(1)
 	} else {
@@ -214,6 +220,14 @@ func (p *pool) recycle(inst *instance, s *snapshot) {
 	p.put(inst)
 }
 
+// collect takes over what an instance counted. The caller holds the instance, if there is one.
+func (p *pool) collect(inst *instance) {
+	if inst != nil && inst.calls > 0 {
+		p.calls.Add(inst.calls)
+		inst.calls = 0
+	}
+}
+
 // put makes an instance available.
 func (p *pool) put(inst *instance) {
 	inst.idleSince = 0
@@ -222,6 +236,7 @@ func (p *pool) put(inst *instance) {
 			return // where it should be, or taken by someone
 		}
 	}
+	p.collect(inst)
 	p.mu.Lock()
 	if p.isClosed {
 		p.mu.Unlock()
@@ -278,6 +293,7 @@ func (p *pool) sweep() {
 // Calls do not look at the clock: an instance is idle since the first sweep that finds it so.
 func (p *pool) shrink(now int64, idle time.Duration) (live int, quiet time.Duration) {
 	hot := p.hot.Swap(nil)
+	p.collect(hot)
 	p.mu.Lock()
 	if hot != nil {
 		p.idle = append(p.idle, hot)
@@ -326,6 +342,7 @@ func (p *pool) close(ctx context.Context) error {
 		old := p.idle
 		p.idle = nil
 		if hot := p.hot.Swap(nil); hot != nil {
+			p.collect(hot)
 			old = append(old, hot)
 		}
 		p.live -= len(old)

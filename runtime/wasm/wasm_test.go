@@ -22,7 +22,6 @@ var (
 	none []byte
 	i32  = []byte{byte(I32)}
 	i64  = []byte{byte(I64)}
-	i64s = []byte{byte(I64), byte(I64)}
 )
 
 func newHost(t testing.TB, o Options) *Host {
@@ -190,7 +189,9 @@ func TestLoad_RefusesWithDirections(t *testing.T) {
 		"text":             {[]byte("(module)"), CodeBadModule, "not a WebAssembly"},
 		"truncated":        {echo()[:40], CodeBadModule, ""},
 		"component":        {[]byte("\x00asm\x0d\x00\x01\x00"), CodeUnsupportedABI, "component"},
-		"http-wasm":        {withImport("http_handler", "log", []byte{0x7f, 0x7f, 0x7f}, nil), CodeUnsupportedABI, "http-wasm"},
+		"half a filter":    {withImport("http_handler", "log", []byte{0x7f, 0x7f, 0x7f}, nil), CodeBadModule, "must export handle_re"},
+		"for JavaScript":   {withImport("gojs", "runtime.wasmExit", i32, nil), CodeUnknownImport, "GOOS=wasip1"},
+		"core of another":  {withImport("wasi:cli/exit@0.2.0", "exit", i32, nil), CodeUnknownImport, "component"},
 		"unknown module":   {withImport("env", "f", nil, nil), CodeUnknownImport, `"env"`},
 		"unknown function": {withImport(extism.Module, "nope", nil, nil), CodeUnknownImport, `"nope"`},
 		"wrong signature":  {withImport(extism.Module, "alloc", i32, i32), CodeUnknownImport, "(i64) -> (i64)"},

@@ -16,9 +16,13 @@
 @external("ledge:host/bulk", "error_write") declare function error_write(from: usize, n: usize): void;
 @external("ledge:host/bulk", "block_new") declare function block_new(from: usize, n: usize): u64;
 @external("ledge:host/bulk", "block_read") declare function block_read(block: u64, to: usize, n: usize): void;
-// A plugin that calls these asks for the capability: capabilities: [kv] in plugin.yaml.
+// A plugin that calls these asks for the capability: capabilities: [kv, slm, search] in plugin.yaml.
 @external("extism:host/user", "ledge_kv_get") declare function ledge_kv_get(key: u64): u64;
 @external("extism:host/user", "ledge_kv_set") declare function ledge_kv_set(key: u64, value: u64, ttl: u64): u64;
+@external("extism:host/user", "ledge_kv_cas") declare function ledge_kv_cas(key: u64, old: u64, value: u64, ttl: u64): u64;
+@external("extism:host/user", "ledge_slm_complete") declare function ledge_slm_complete(request: u64): u64;
+@external("extism:host/user", "ledge_slm_embed") declare function ledge_slm_embed(request: u64): u64;
+@external("extism:host/user", "ledge_search_query") declare function ledge_search_query(request: u64): u64;
 @external("extism:host/user", "ledge_kv_delete") declare function ledge_kv_delete(key: u64): u64;
 
 function utf8(text: string): ArrayBuffer {
@@ -97,6 +101,40 @@ export function kvSet(key: string, value: string, ttl: u64 = 0): i32 {
   block_free(k);
   block_free(v);
   return status;
+}
+
+/** Does so if old, empty for none, is what is stored now; else 4. */
+export function kvCompareAndSet(key: string, old: string, value: string, ttl: u64 = 0): i32 {
+  const k = newBlock(key), o = newBlock(old), v = newBlock(value);
+  const status = i32(ledge_kv_cas(k, o, v, ttl));
+  block_free(k);
+  block_free(o);
+  block_free(v);
+  return status;
+}
+
+/** Asks a model on the device, JSON in and out: {"messages":[{"role","content"}]} or {"prompt"} to {"text"} or {"error"}. */
+export function slmComplete(request: string): string {
+  const r = newBlock(request);
+  const answer = take(ledge_slm_complete(r));
+  block_free(r);
+  return answer ? answer : "";
+}
+
+/** {"input":["..."]} to {"embeddings":[[...]]} or {"error"}. */
+export function slmEmbed(request: string): string {
+  const r = newBlock(request);
+  const answer = take(ledge_slm_embed(r));
+  block_free(r);
+  return answer ? answer : "";
+}
+
+/** {"query","k"} to {"hits":[{"document","start","end","score","text"}]} or {"error"}. */
+export function search(request: string): string {
+  const r = newBlock(request);
+  const answer = take(ledge_search_query(r));
+  block_free(r);
+  return answer ? answer : "";
 }
 
 export function kvDelete(key: string): i32 {

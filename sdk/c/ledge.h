@@ -34,7 +34,15 @@ LEDGE_IMPORT("ledge:host/bulk", "block_read") void ledge__block_read(uint64_t bl
 #ifdef LEDGE_KV // a plugin that imports these asks for the capability: capabilities: [kv] in plugin.yaml
 LEDGE_IMPORT("extism:host/user", "ledge_kv_get") uint64_t ledge__kv_get(uint64_t key);
 LEDGE_IMPORT("extism:host/user", "ledge_kv_set") uint64_t ledge__kv_set(uint64_t key, uint64_t value, uint64_t ttl);
+LEDGE_IMPORT("extism:host/user", "ledge_kv_cas") uint64_t ledge__kv_cas(uint64_t key, uint64_t old, uint64_t value, uint64_t ttl);
 LEDGE_IMPORT("extism:host/user", "ledge_kv_delete") uint64_t ledge__kv_delete(uint64_t key);
+#endif
+#ifdef LEDGE_SLM // capabilities: [slm]
+LEDGE_IMPORT("extism:host/user", "ledge_slm_complete") uint64_t ledge__slm_complete(uint64_t request);
+LEDGE_IMPORT("extism:host/user", "ledge_slm_embed") uint64_t ledge__slm_embed(uint64_t request);
+#endif
+#ifdef LEDGE_SEARCH // capabilities: [search]
+LEDGE_IMPORT("extism:host/user", "ledge_search_query") uint64_t ledge__search_query(uint64_t request);
 #endif
 
 // ledge_alloc gives n bytes, or traps where the plugin's memory limit is reached.
@@ -107,12 +115,46 @@ static int ledge_kv_set(ledge_text key, ledge_text value, uint64_t ttl) {
   return status;
 }
 
+// ledge_kv_cas does so if old, empty for none, is what is stored now; else it returns 4.
+static int ledge_kv_cas(ledge_text key, ledge_text old, ledge_text value, uint64_t ttl) {
+  uint64_t k = ledge__block_new(key.p, key.n), o = ledge__block_new(old.p, old.n), v = ledge__block_new(value.p, value.n);
+  int status = (int)ledge__kv_cas(k, o, v, ttl);
+  ledge__free(k);
+  ledge__free(o);
+  ledge__free(v);
+  return status;
+}
+
 static int ledge_kv_delete(ledge_text key) {
   uint64_t k = ledge__block_new(key.p, key.n);
   int status = (int)ledge__kv_delete(k);
   ledge__free(k);
   return status;
 }
+#endif
+
+#if defined(LEDGE_SLM) || defined(LEDGE_SEARCH)
+static ledge_text ledge__ask(uint64_t (*f)(uint64_t), ledge_text request) {
+  uint64_t r = ledge__block_new(request.p, request.n);
+  ledge_text out = {0, 0};
+  ledge__take(f(r), &out);
+  ledge__free(r);
+  return out;
+}
+#endif
+
+#ifdef LEDGE_SLM
+// ledge_slm_complete asks a model on the device, JSON in and out: {"messages":[{"role","content"}],"max_tokens"} or
+// {"prompt"} to {"text"} or {"error"}.
+static ledge_text ledge_slm_complete(ledge_text request) { return ledge__ask(ledge__slm_complete, request); }
+
+// ledge_slm_embed: {"input":["..."]} to {"embeddings":[[...]]} or {"error"}.
+static ledge_text ledge_slm_embed(ledge_text request) { return ledge__ask(ledge__slm_embed, request); }
+#endif
+
+#ifdef LEDGE_SEARCH
+// ledge_search: {"query","k"} to {"hits":[{"document","start","end","score","text"}]} or {"error"}.
+static ledge_text ledge_search(ledge_text request) { return ledge__ask(ledge__search_query, request); }
 #endif
 
 static int ledge_equal(ledge_text a, ledge_text b) { return a.n == b.n && !__builtin_memcmp(a.p, b.p, a.n); }

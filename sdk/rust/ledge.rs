@@ -23,12 +23,16 @@ mod raw {
         pub fn block_new(from: *const u8, n: usize) -> u64;
         pub fn block_read(block: u64, to: *mut u8, n: usize);
     }
-    // A plugin that calls these asks for the capability: capabilities: [kv] in plugin.yaml.
+    // A plugin that calls these asks for the capability: capabilities: [kv, slm, search] in plugin.yaml.
     #[link(wasm_import_module = "extism:host/user")]
     extern "C" {
         pub fn ledge_kv_get(key: u64) -> u64;
         pub fn ledge_kv_set(key: u64, value: u64, ttl_seconds: u64) -> u64;
+        pub fn ledge_kv_cas(key: u64, old: u64, value: u64, ttl_seconds: u64) -> u64;
         pub fn ledge_kv_delete(key: u64) -> u64;
+        pub fn ledge_slm_complete(request: u64) -> u64;
+        pub fn ledge_slm_embed(request: u64) -> u64;
+        pub fn ledge_search_query(request: u64) -> u64;
     }
 }
 
@@ -139,6 +143,40 @@ pub fn kv_set(key: &str, value: &[u8], ttl_seconds: u64) -> Result<(), KvError> 
         2 => Err(KvError::TooLarge),
         _ => Err(KvError::Failed),
     }
+}
+
+/// Stores a value if `old`, empty for none, is what is stored now; says whether it was.
+pub fn kv_compare_and_set(key: &str, old: &[u8], value: &[u8], ttl_seconds: u64) -> Result<bool, KvError> {
+    let (key, old, value) = (Block::new(key.as_bytes()), Block::new(old), Block::new(value));
+    match unsafe { raw::ledge_kv_cas(key.0, old.0, value.0, ttl_seconds) } {
+        0 => Ok(true),
+        1 => Err(KvError::Quota),
+        2 => Err(KvError::TooLarge),
+        4 => Ok(false),
+        _ => Err(KvError::Failed),
+    }
+}
+
+fn ask(f: unsafe extern "C" fn(u64) -> u64, request: &str) -> String {
+    let request = Block::new(request.as_bytes());
+    let answer = Block(unsafe { f(request.0) }).read().unwrap_or_default();
+    String::from_utf8(answer).unwrap_or_default()
+}
+
+/// Asks a model on the device, JSON in and out: {"messages":[{"role","content"}],"max_tokens"} or {"prompt"} to {"text"}
+/// or {"error"}.
+pub fn slm_complete(request: &str) -> String {
+    ask(raw::ledge_slm_complete, request)
+}
+
+/// {"input":["..."]} to {"embeddings":[[...]]} or {"error"}.
+pub fn slm_embed(request: &str) -> String {
+    ask(raw::ledge_slm_embed, request)
+}
+
+/// {"query","k"} to {"hits":[{"document","start","end","score","text"}]} or {"error"}.
+pub fn search(request: &str) -> String {
+    ask(raw::ledge_search_query, request)
 }
 
 pub fn kv_delete(key: &str) -> Result<(), KvError> {

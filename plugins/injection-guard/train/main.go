@@ -1,6 +1,7 @@
 // Command train makes the weights of the injection guard's linear model from the grammars in ./grammar: it expands them to
 // tens of thousands of attacks and harmless texts and fits a logistic regression on the window of each text that weighs
-// most, as the guard judges. The same seed gives the same weights.
+// most. The same seed gives the same weights from the same features. The weights in use are older than the last changes to how
+// text is folded; made again since, they raised alarms on 3.2% of the held-out harmless texts instead of 1.6%.
 //
 //	go run ./plugins/injection-guard/train -o plugins/injection-guard/weights.bin
 package main
@@ -155,7 +156,8 @@ type model struct {
 
 func (m *model) String() string { return m.summary }
 
-// window returns the logit of the heaviest window of a text and its segments.
+// window returns the logit of the heaviest window of a text and its segments. Repeated features add up here; the guard counts
+// them once.
 func (m *model) window(s []injectionguard.Segment) (z float64, from, to int) {
 	z = math.Inf(-1)
 	sums := make([]float64, len(s))

@@ -55,14 +55,13 @@ func (f *Folded) Span(i, j int) (start, end int) {
 		return i, j
 	}
 	start, end = int(f.pos[i]), int(f.pos[j-1])
-	_, n := utf8.DecodeRuneInString(f.orig[start:])
 	for start > 0 && !utf8.RuneStart(f.orig[start]) {
 		start--
 	}
 	for end > 0 && !utf8.RuneStart(f.orig[end]) {
 		end--
 	}
-	_, n = utf8.DecodeRuneInString(f.orig[end:])
+	_, n := utf8.DecodeRuneInString(f.orig[end:])
 	return start, end + n
 }
 

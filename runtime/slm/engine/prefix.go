@@ -14,7 +14,6 @@ type prefixCache struct {
 	roots map[string]*node
 	count int // pages
 	clock int64
-	lost  func(*node) // sees pages before they are dropped; nil: nobody
 }
 
 // node is a page in the tree. Only a full page has others behind it.

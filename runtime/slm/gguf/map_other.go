@@ -12,3 +12,9 @@ func mapFile(path string) ([]byte, func() error, error) {
 
 // Drop does nothing where there is no memory map.
 func (f *File) Drop([]byte) {}
+
+// Want does nothing where there is no memory map.
+func (f *File) Want([]byte) {}
+
+// DropAll does nothing where there is no memory map.
+func (f *File) DropAll() {}

@@ -49,7 +49,8 @@ type format struct {
 	block, bytes int
 }
 
-var formats = map[Type]format{
+// formats are by type: kernels ask for every few thousand weights.
+var formats = [...]format{
 	F32: {"F32", 1, 4}, F16: {"F16", 1, 2}, BF16: {"BF16", 1, 2},
 	Q4_0: {"Q4_0", 32, 18}, Q4_1: {"Q4_1", 32, 20}, Q5_0: {"Q5_0", 32, 22}, Q5_1: {"Q5_1", 32, 24},
 	Q8_0: {"Q8_0", 32, 34}, Q8_1: {"Q8_1", 32, 36},
@@ -60,22 +61,29 @@ var formats = map[Type]format{
 	27: {"I64", 1, 8}, 28: {"F64", 1, 8}, IQ1_M: {"IQ1_M", 256, 56}, TQ1_0: {"TQ1_0", 256, 54}, TQ2_0: {"TQ2_0", 256, 66}, MXFP4: {"MXFP4", 32, 17},
 }
 
+func (t Type) format() format {
+	if int64(t) < int64(len(formats)) {
+		return formats[t]
+	}
+	return format{}
+}
+
 func (t Type) String() string {
-	if f, ok := formats[t]; ok {
+	if f := t.format(); f.block > 0 {
 		return f.name
 	}
 	return fmt.Sprintf("type %d", uint32(t))
 }
 
 // BlockSize is the number of elements in a block, 0 for a type that is not known.
-func (t Type) BlockSize() int { return formats[t].block }
+func (t Type) BlockSize() int { return t.format().block }
 
 // BlockBytes is the size of a block, 0 for a type that is not known.
-func (t Type) BlockBytes() int { return formats[t].bytes }
+func (t Type) BlockBytes() int { return t.format().bytes }
 
 // RowBytes is the size of a row of n elements, 0 if n is no multiple of the block.
 func (t Type) RowBytes(n int) int {
-	f := formats[t]
+	f := t.format()
 	if f.block == 0 || n%f.block != 0 {
 		return 0
 	}

@@ -63,7 +63,7 @@ func (ws *Workspace) prepare(p *Pool, form partner, products []Product, x []floa
 	}
 	together, blocks := false, 0
 	for i := range products {
-		if w := products[i].W; w.inPanels() && w.Type.partner() == form {
+		if w := products[i].W; active.tiles != nil && w.InPanels() && w.Type.partner() == form {
 			together, blocks = true, cols/w.Type.BlockSize()
 		}
 	}
@@ -103,7 +103,7 @@ func (ws *Workspace) multiply(p *Pool, form partner, products []Product, n int) 
 			panic(fmt.Sprintf("kernel: %d x %d %s does not fit its buffers", w.Rows, w.Cols, w.Type))
 		}
 		rows := max(min(chunkBytes/max(w.Type.RowBytes(w.Cols)*n, 1), (w.Rows+p.Threads()*4-1)/(p.Threads()*4)), 1)
-		if w.inPanels() {
+		if w.InPanels() {
 			rows = (rows + panelRows - 1) / panelRows * panelRows
 		}
 		for r := 0; r < w.Rows; r += rows {
@@ -113,7 +113,7 @@ func (ws *Workspace) multiply(p *Pool, form partner, products []Product, n int) 
 	p.Run(len(parts), func(i int) {
 		pt := parts[i]
 		w := pt.product.W
-		if w.inPanels() {
+		if w.InPanels() {
 			ws.multiplyPanels(pt.product, pt.from/panelRows, (pt.to+panelRows-1)/panelRows, n)
 			return
 		}

@@ -33,7 +33,8 @@ func NewMatrix(t Type, rows, cols int, data []byte) Matrix {
 	return Matrix{Type: t, Rows: rows, Cols: cols, Data: data, panels: &panels{}}
 }
 
-func (m *Matrix) inPanels() bool { return m.panels != nil && m.panels.data != nil }
+// InPanels says whether [Prepare] laid the matrix out, so that products no longer read Data.
+func (m *Matrix) InPanels() bool { return m.panels != nil && m.panels.data != nil }
 
 func (m *Matrix) panelBytes() int { return panelRows * m.Type.RowBytes(m.Cols) }
 
@@ -73,9 +74,9 @@ const prepareBytes = 1 << 20
 
 // Prepare lays the matrices that the machine has kernels for out in panels, in memory of its own, and returns a function
 // that gives that memory back; products with the matrices must not follow. After a part is laid out drop is called with
-// where it came from, which is then read no more: the rows need not stay in memory twice. Matrices that are equal or
-// that are no result of [NewMatrix] are left as they are.
-func Prepare(p *Pool, matrices []*Matrix, drop func([]byte)) (release func() error, err error) {
+// where it came from, which is then read no more: the rows need not stay in memory twice. Before, want is called with it.
+// Both may be nil. Matrices that are equal or that are no result of [NewMatrix] are left as they are.
+func Prepare(p *Pool, matrices []*Matrix, want, drop func([]byte)) (release func() error, err error) {
 	type part struct {
 		m        *Matrix
 		from, to int // panels
@@ -84,7 +85,7 @@ func Prepare(p *Pool, matrices []*Matrix, drop func([]byte)) (release func() err
 	total := 0
 	at := map[*panels]int{}
 	for _, m := range matrices {
-		if !active.panels || m.panels == nil || m.inPanels() || interleaverOf(m.Type) == nil || m.Rows == 0 {
+		if !active.panels || m.panels == nil || m.InPanels() || interleaverOf(m.Type) == nil || m.Rows == 0 {
 			continue
 		}
 		if _, seen := at[m.panels]; seen {
@@ -111,10 +112,14 @@ func Prepare(p *Pool, matrices []*Matrix, drop func([]byte)) (release func() err
 	}
 	p.Run(len(parts), func(i int) {
 		pt := parts[i]
+		size := pt.m.Type.RowBytes(pt.m.Cols) * panelRows
+		source := pt.m.Data[pt.from*size : min(pt.to*size, len(pt.m.Data))]
+		if want != nil {
+			want(source)
+		}
 		pt.m.fill(pt.from, pt.to)
 		if drop != nil {
-			size := pt.m.Type.RowBytes(pt.m.Cols) * panelRows
-			drop(pt.m.Data[pt.from*size : min(pt.to*size, len(pt.m.Data))])
+			drop(source)
 		}
 	})
 	return release, nil
@@ -162,13 +167,11 @@ func fours(dst []byte, rows *[panelRows][]byte, to, from, size, chunks int) {
 func factors(dst []byte, rows *[panelRows][]byte, to, from, size int) {
 	for r, row := range rows {
 		out, src := dst[to+r*2:], row[from:]
-		for {
-			out[0], out[1] = src[0], src[1]
-			if len(src) <= size {
-				break
-			}
+		for len(src) > size && len(out) > size*panelRows {
+			binary.LittleEndian.PutUint16(out, binary.LittleEndian.Uint16(src))
 			out, src = out[size*panelRows:], src[size:]
 		}
+		binary.LittleEndian.PutUint16(out, binary.LittleEndian.Uint16(src))
 	}
 }
 
@@ -264,16 +267,18 @@ var slices = sync.Pool{New: func() any { return new(slice) }}
 // multiplyPanels multiplies panels from to to-1 with n rows of activations.
 func (ws *Workspace) multiplyPanels(pr *Product, from, to, n int) {
 	w := pr.W
-	if n == 1 {
+	if n == 1 || active.tiles == nil { // a panel stays in the cache for all rows of activations
 		for i := from; i < to; i++ {
 			r := i * panelRows
-			if r+panelRows <= w.Rows {
-				active.panel(w.Type, w.panel(i), &ws.rows[0], pr.Dst[r:r+panelRows])
-				continue
+			for k := range n {
+				if dst := pr.Dst[k*w.Rows : (k+1)*w.Rows]; r+panelRows <= w.Rows {
+					active.panel(w.Type, w.panel(i), &ws.rows[k], dst[r:r+panelRows])
+				} else {
+					var out [panelRows]float32
+					active.panel(w.Type, w.panel(i), &ws.rows[k], out[:])
+					copy(dst[r:], out[:])
+				}
 			}
-			var out [panelRows]float32
-			active.panel(w.Type, w.panel(i), &ws.rows[0], out[:])
-			copy(pr.Dst[r:w.Rows], out[:])
 		}
 		return
 	}

@@ -10,16 +10,9 @@ import (
 
 var panelTypes = []Type{Q8_0, Q4_0, Q5_0, Q4_K, Q5_K, Q6_K}
 
-// withPath runs f with another path.
-func withPath(p path, f func()) {
-	defer func(old path) { active = old }(active)
-	active = p
-	f()
-}
-
 func prepared(t testing.TB, p *Pool, m *Matrix) {
 	t.Helper()
-	release, err := Prepare(p, []*Matrix{m}, nil)
+	release, err := Prepare(p, []*Matrix{m}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +22,7 @@ func prepared(t testing.TB, p *Pool, m *Matrix) {
 			t.Error(err)
 		}
 	})
-	if !m.inPanels() {
+	if !m.InPanels() {
 		t.Fatalf("%s is not laid out in panels", m.Type)
 	}
 }

@@ -2,6 +2,7 @@ package kernel
 
 import "os"
 
+//go:generate go -C gen run ./arm64
 //go:generate go -C gen run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg kernel
 
 // path is a set of kernels. All paths agree with each other up to the order in which a row's products are added up;
@@ -23,10 +24,10 @@ type path struct {
 
 	// Of panels, where there are kernels for them.
 	panels     bool
-	totals     func(a *activation)                                                           // of blocks of 32, into its buffer
+	totals     func(a *activation)                                                           // of blocks of 32, into its buffer; Q8_K's too where panels need them
 	panel      func(t Type, panel []byte, a *activation, dst []float32)                      // 16 products
 	unpack     func(t Type, panel []byte, s *slice, blocks int)                              // blocks of 16 rows
-	tiles      func(t tiles, n int)                                                          // with n rows of activations
+	tiles      func(t tiles, n int)                                                          // with n rows of activations; nil: row by row
 	interleave func(dst []byte, rows *[panelRows][]byte, to, from, size, chunks, blocks int) // of panels; see fours
 	widen      func(dst []int16, q []int8)
 }

@@ -96,7 +96,7 @@ func TestReference_FormatsEqualGgml(t *testing.T) {
 		ty := Type(0)
 		for candidate, f := range formats {
 			if strings.EqualFold(f.name, name) {
-				ty = candidate
+				ty = Type(candidate)
 			}
 		}
 		block, _ := strconv.Atoi(field[1])
@@ -173,10 +173,8 @@ func checkPanel(t *testing.T, ty Type, weights []byte, a *activation, want []flo
 	defer pool.Close()
 	m := NewMatrix(ty, len(want), 1024, weights)
 	prepared(t, pool, &m)
-	if ty.partner() == asQ8_0 {
-		a.totals = make([]int32, len(a.scale))
-		active.totals(a)
-	}
+	a.totals = make([]int32, len(a.q)/32)
+	active.totals(a)
 	var got [panelRows]float32
 	active.panel(ty, m.panel(0), a, got[:])
 	for r, want := range want {

@@ -153,6 +153,9 @@ func (f *pass) embed() {
 // embedToken writes the embedding of a token at a position.
 func (m *Model) embedToken(dst []float32, token int32, position int) {
 	kernel.Dequantize(m.embedding.Type, dst, m.embedding.Row(int(token)))
+	if m.drop != nil && m.looked.Add(1)%lookedRows == 0 {
+		m.drop(m.embedding.Data)
+	}
 	if m.embedScale != 1 {
 		kernel.Scale(dst, m.embedScale)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"github.com/ledge-run/ledge/runtime/slm/gguf"
 	"github.com/ledge-run/ledge/runtime/slm/kernel"
@@ -21,7 +22,13 @@ type Model struct {
 	headIn    linear        // a classifier: its layer with tanh, where there is one
 	headOut   linear
 	weights   []kernel.Matrix // all that are multiplied with
+
+	drop   func([]byte)  // from memory, what of the file is not needed; nil: keep it
+	looked atomic.Uint64 // rows of the embedding looked up
 }
+
+// lookedRows is after how many rows the embedding's pages are dropped: the system may map as much as 2 MB around each.
+const lookedRows = 8
 
 // BytesPerToken is how many bytes of weights the decoding of one token reads.
 func (m *Model) BytesPerToken() int64 {
@@ -241,7 +248,12 @@ func (m *Model) Prepare(p *kernel.Pool, f *gguf.File) (release func() error, err
 	for i := range m.weights {
 		matrices = append(matrices, &m.weights[i])
 	}
-	return kernel.Prepare(p, matrices, f.Drop)
+	release, err = kernel.Prepare(p, matrices, f.Want, f.Drop)
+	f.DropAll() // also the pages that two parts share, and the vocabulary's
+	if !m.output.weight.Same(&m.embedding) || m.output.weight.InPanels() {
+		m.drop = f.Drop // of the embedding only single rows are read
+	}
+	return release, err
 }
 
 // loader fetches tensors; after a fault err is set and it returns nothing more.

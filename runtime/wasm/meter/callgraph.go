@@ -20,8 +20,8 @@ const (
 	shallowDepth = 4 // how deep the calls of a shallow function may nest
 )
 
-// settle decides for all functions of the module.
-func (m *module) settle(fs []*function) {
+// settle decides for all functions of the module, and returns which may write what outlives the call.
+func (m *module) settle(fs []*function) (writes []bool) {
 	outside := m.calledFromOutside()
 	for i, f := range fs {
 		f.leaf = !f.loops && !f.bulk && !f.calls && len(f.points) == 1 && f.points[0] <= leafLimit && !outside[m.impFuncs+uint32(i)]
@@ -35,19 +35,18 @@ func (m *module) settle(fs []*function) {
 			f.settleLight(fs, m.impFuncs)
 		}
 	}
-	writes := m.writers(fs)
-	for i, f := range fs {
+	for _, f := range fs {
 		f.below = 0
 		if f.indirect {
-			f.below = shallowBytes
+			f.below = shallowBytes + standInBytes
 		}
 		f.eachCallee(func(callee uint32) {
 			if g := fs[callee-m.impFuncs]; g.shallow {
 				f.below = max(f.below, g.frameBytes()+g.below)
 			}
 		})
-		f.marks = outside[m.impFuncs+uint32(i)] && writes[i]
 	}
+	return m.writers(fs)
 }
 
 // calledFromOutside are the functions that the host may enter.

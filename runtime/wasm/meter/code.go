@@ -27,18 +27,19 @@ const maxLocals = 50_000
 type editKind byte
 
 const (
-	editCharge  editKind = iota // insert a charge of the point's cost
-	editFunc                    // replace a function index
-	editReturn                  // replace a return by a branch to the wrapping block
-	editBytes                   // insert a charge for the i32 on the stack, as bytes
-	editItems                   // as table elements
-	editPages                   // as pages
-	editSpill                   // before a call of the guest: the counter goes to its global
-	editReload                  // after it: and comes back
-	editLoop                    // replace a loop's header by that of a loop that can be left to ask for fuel
-	editLoopEnd                 // and its end
-	editLabel                   // replace a label of a branch
-	editLabels                  // replace the labels of a br_table
+	editCharge   editKind = iota // insert a charge of the point's cost
+	editFunc                     // replace a function index
+	editReturn                   // replace a return by a branch to the wrapping block
+	editBytes                    // insert a charge for the i32 on the stack, as bytes
+	editItems                    // as table elements
+	editPages                    // as pages
+	editSpill                    // before a call of the guest: the counter goes to its global
+	editReload                   // after it: and comes back
+	editLoop                     // replace a loop's header by that of a loop that can be left to ask for fuel
+	editLoopEnd                  // and its end
+	editIndirect                 // replace a call by table of a type, where a function stands in for the table
+	editLabel                    // replace a label of a branch
+	editLabels                   // replace the labels of a br_table
 )
 
 type edit struct {
@@ -66,6 +67,8 @@ type function struct {
 	ctrl   []frame
 	far    [][]uint32 // for each editLabels, how far away the loops are that stand for four frames
 
+	jump     jump   // see jump.go
+	jumps    int    // that were made straight
 	nest     uint32 // loops around the present place
 	open4    []int  // of those, the ones that stand for four frames, as indices of ctrl
 	branched bool   // the present place may be reached or left otherwise than straight from the entry
@@ -87,7 +90,6 @@ type function struct {
 	work                 uint64 // of a light function: its cost with all that it calls
 	below                int64  // bytes that the frames of shallow callees take
 	local                bool   // the counter is kept in a local; else in its global
-	marks                bool   // must set the dirty flag
 
 	unrestorable bool
 }
@@ -97,6 +99,9 @@ type frame struct {
 	save  int // charge point that was current at the start; free: none
 	four  bool
 	point int // of a loop
+	pos   int // of the opcode
+	// dispatch is what a loop begins with, if it is that; see jump.go
+	dispatch *dispatch
 }
 
 // free is the charge point of code that none pays for, up to freeLimit.
@@ -136,9 +141,11 @@ func (f *function) scan() error {
 		case opBlock, opIf:
 			f.blockType()
 			f.branched = f.branched || op == opIf
-			f.ctrl = append(f.ctrl, frame{op: op, save: f.cur})
+			f.ctrl = append(f.ctrl, frame{op: op, save: f.cur, pos: pos})
+			f.jump.block(op)
 		case opLoop:
 			f.loop(pos)
+			f.jump.loop(len(f.ctrl) - 1)
 		case opElse:
 			if len(f.ctrl) == 0 || f.ctrl[len(f.ctrl)-1].op != opIf {
 				r.fail("else without if")
@@ -146,6 +153,7 @@ func (f *function) scan() error {
 			}
 			top := &f.ctrl[len(f.ctrl)-1]
 			top.op, f.cur = opElse, top.save
+			f.jump = jump{}
 		case opEnd:
 			if len(f.ctrl) == 0 {
 				if !r.done() {
@@ -154,6 +162,7 @@ func (f *function) scan() error {
 				return r.err
 			}
 			f.end(pos)
+			f.jump = jump{}
 		default:
 			f.instruction(op, pos)
 		}
@@ -164,7 +173,7 @@ func (f *function) scan() error {
 // loop opens a loop whose opcode is at pos.
 func (f *function) loop(pos int) {
 	plain := f.blockType()
-	fr := frame{op: opLoop, save: f.cur, four: plain && len(f.open4) < maxFour}
+	fr := frame{op: opLoop, pos: pos, save: f.cur, four: plain && len(f.open4) < maxFour}
 	if !f.loops && !f.branched && len(f.points) == 1 {
 		f.merged = true
 		for i := range f.ctrl {
@@ -247,7 +256,11 @@ func (f *function) blockType() bool {
 func (f *function) label() {
 	pos := f.r.pos
 	d := below(&f.r, uint32(len(f.ctrl))+1, "label")
-	if n := grown(d, f.distances(nil)); n != d && f.r.err == nil {
+	to := d
+	if f.jump.isJump() && f.r.err == nil {
+		to = f.straight(d)
+	}
+	if n := grown(to, f.distances(nil)); n != d && f.r.err == nil {
 		f.edits = append(f.edits, edit{kind: editLabel, pos: pos, end: f.r.pos, arg: n})
 	}
 }
@@ -274,29 +287,34 @@ func grown(d uint32, distances []uint32) uint32 {
 // instruction reads the immediates of any other instruction.
 func (f *function) instruction(op byte, pos int) {
 	r := &f.r
+	if !f.jump.keeps(op) {
+		f.jump = jump{}
+	}
 	switch {
 	case op >= opNumericFirst && op <= opNumericLast, op == opNop, op == opDrop, op == opSelect,
 		op == opRefIsNull:
 	case op == opUnreachable:
 		f.branched = true
 	case op == opLocalGet || op == opLocalSet || op == opLocalTee:
-		below(r, f.locals, "local")
+		f.jump.local(op, below(r, f.locals, "local"))
 	case op >= opLoadFirst && op <= opStoreLast:
 		f.writes = f.writes || op >= opStoreFirst
 		f.memarg()
 	case op == opI32Const:
-		r.signed(32)
+		f.jump.constant(r.signed(32))
 	case op == opI64Const:
 		r.signed(64)
 	case op == opBr || op == opBrIf:
 		f.label()
+		f.jump = jump{}
 		f.branched = true
 	case op == opBrTable:
 		start := r.pos
 		for n := r.count(1); n >= 0 && r.err == nil; n-- {
-			below(r, uint32(len(f.ctrl))+1, "label")
+			f.jump.label(f, below(r, uint32(len(f.ctrl))+1, "label"))
 			f.labels++
 		}
+		f.jump.dispatched(f)
 		if len(f.open4) > 0 {
 			f.edits = append(f.edits, edit{kind: editLabels, pos: start, end: r.pos, arg: uint32(len(f.far))})
 			f.far = append(f.far, f.distances(make([]uint32, 0, len(f.open4))))
@@ -314,11 +332,13 @@ func (f *function) instruction(op byte, pos int) {
 		}
 		f.branched = true
 	case op == opRefFunc:
+		f.m.refFunc = true
 		f.function()
 	case op == opCallIndirect:
 		f.edits = append(f.edits, edit{kind: editSpill, pos: pos, end: pos, arg: indirect, point: int32(f.cur), nest: f.nest})
-		f.m.typeIndex(r)
+		typ := f.m.typeIndex(r)
 		below(r, f.m.tables, "table")
+		f.edits = append(f.edits, edit{kind: editIndirect, pos: pos, end: r.pos, arg: typ})
 		f.calls, f.indirect, f.branched = true, true, true
 		f.edits = append(f.edits, edit{kind: editReload, pos: r.pos, end: r.pos, arg: indirect})
 	case op == opGlobalGet:
@@ -338,9 +358,11 @@ func (f *function) instruction(op byte, pos int) {
 		}
 	case op == opTableGet:
 		below(r, f.m.tables, "table")
+		f.m.tableOps = true
 	case op == opTableSet:
 		below(r, f.m.tables, "table")
 		f.writes, f.unrestorable = true, true
+		f.m.tableOps = true
 	case op == opMemorySize:
 		f.memoryZero()
 	case op == opMemoryGrow:
@@ -400,6 +422,9 @@ func (f *function) misc(pos int) {
 		price = costGrow
 	}
 	f.pay(price, pos)
+	if op >= miscTableInit {
+		f.m.tableOps = true
+	}
 	switch op {
 	case 0, 1, 2, 3, 4, 5, 6, miscTruncLast:
 	case miscMemoryInit:

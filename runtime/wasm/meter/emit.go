@@ -77,10 +77,6 @@ func (f *function) enter(w []byte, c *counter) []byte {
 			w = c.store(w)
 		}
 	}
-	if f.marks {
-		w = append(w, opI32Const, 1)
-		w = appendU32(append(w, opGlobalSet), c.g.dirty)
-	}
 	if f.checksStack() {
 		w = f.takeFrame(w, c)
 	}
@@ -145,6 +141,11 @@ func (f *function) apply(w []byte, e edit, c *counter) []byte {
 		} else {
 			w = append(w, opReturn)
 		}
+	case editIndirect:
+		if c.g.standIns == nil {
+			return append(w, body[e.pos:e.end]...)
+		}
+		return c.g.standIns.call(w, e.arg)
 	case editSpill:
 		if f.local && !c.g.leaf(e.arg) {
 			w = c.spill(w)
@@ -279,11 +280,12 @@ func (c *counter) reload(w []byte) []byte {
 
 // added are the indices of what the rewriting adds to a module.
 type added struct {
-	tick, fuel, depth, dirty uint32
-	tickType                 uint32
-	blockTypes               map[string]uint32 // results to type index
-	order                    []string
-	leaf                     func(callee uint32) bool
+	tick, fuel, depth uint32
+	tickType          uint32
+	blockTypes        map[string]uint32 // results to type index
+	order             []string
+	standIns          *standIns // nil: the table stays
+	leaf              func(callee uint32) bool
 }
 
 // blockType returns the type () -> results, which the module gets if it is asked for.

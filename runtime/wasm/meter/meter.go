@@ -5,8 +5,8 @@
 //     (i64) -> i64: it gets the counter and returns the next one, or never returns.
 //   - Stack depth. Functions through which calls may nest deep take their estimated frame, and that of what they call
 //     without a check, from a second private global and give it back on every way out; below zero the guest calls tick with [TickStackOverflow].
-//   - State. A third private global says whether anything that outlives the call may have been written, and the
-//     guest's own mutable globals are exported under reserved names, so that a host can restore an instance.
+//   - State. It is found out which exports may lead to a write of anything that outlives the call, and the guest's own
+//     mutable globals are exported under reserved names, so that a host can restore an instance.
 //   - Data. The tens of thousands of data segments of a Go module are merged into a few.
 //
 // A guest cannot name any of it: indices outside the original module are refused, as are imports and exports with
@@ -24,7 +24,7 @@ import (
 )
 
 // Version changes when the output for some module changes; caches of compiled code are bound to it.
-const Version = 4
+const Version = 7
 
 // Names that a guest may not use: the import that the rewriting adds, and the prefix of its exports.
 const (
@@ -33,7 +33,6 @@ const (
 	ReservedPrefix = "ledge:meter/"
 	FuelGlobal     = ReservedPrefix + "fuel"  // i64, counts down
 	StackGlobal    = ReservedPrefix + "stack" // i32, bytes that frames may still take; starts with StackBytes
-	DirtyGlobal    = ReservedPrefix + "dirty" // i32, not 0 after an export was entered that may lead to a write of memory or a global
 	globalPrefix   = ReservedPrefix + "global/"
 )
 
@@ -55,12 +54,18 @@ type Output struct {
 	// Restorable: memory and Globals are all the state there is. Otherwise the module may change tables, drop
 	// segments, or keep state in vector or reference globals.
 	Restorable bool
+	// Pure are the exported functions that leave memory and globals as they are, whatever they call.
+	Pure map[string]bool
 	// Data is what the host writes into the memory of a new instance before anything else, in place of the module's
 	// active segments: an instance that gets a snapshot anyway need not have them copied first. It is empty where the
 	// module keeps its own segments: its start function would run too early, or code names them.
 	Data []Segment
 	// Checks counts the places where fuel is charged; SegmentsIn and SegmentsOut the data segments before and after.
 	Checks, SegmentsIn, SegmentsOut int
+	// Jumps counts those that go straight to where they went through a loop's header.
+	Jumps int
+	// StandIns counts the functions that stand in for the table.
+	StandIns int
 }
 
 // Segment is a piece of the initial memory.

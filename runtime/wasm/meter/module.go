@@ -100,6 +100,8 @@ type module struct {
 	globals   []globalType // imported ones first
 	impGlobal uint32
 	start     uint32
+	refFunc   bool // code takes references of functions; so are the next two known
+	tableOps  bool // code uses a table otherwise than to call
 	dataOps   bool // code names data segments; known once the code is read
 }
 

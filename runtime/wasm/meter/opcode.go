@@ -36,6 +36,8 @@ const (
 	opF64Const     = 0x44
 	opNumericFirst = 0x45
 	opI32Sub       = 0x6b
+	opI32And       = 0x71
+	opI32ShrU      = 0x76
 	opI32GeS       = 0x4e
 	opI64LtS       = 0x53
 	opI64GeS       = 0x59

@@ -17,7 +17,7 @@ func (m *module) rewrite() (*Output, error) {
 	out := &Output{Restorable: true}
 	n := uint32(len(m.globals))
 	g := &added{
-		tick: m.impFuncs, tickType: uint32(len(m.types)), fuel: n, depth: n + 1, dirty: n + 2,
+		tick: m.impFuncs, tickType: uint32(len(m.types)), fuel: n, depth: n + 1,
 		blockTypes: make(map[string]uint32),
 	}
 	code, err := m.rewriteCode(g, out)
@@ -28,13 +28,16 @@ func (m *module) rewrite() (*Output, error) {
 	if err != nil {
 		return nil, err
 	}
-	tables, err := m.rewriteTables()
+	tables, err := m.rewriteTables(g.standIns != nil)
 	if err != nil {
 		return nil, err
 	}
 	elements, err := m.rewriteElements()
 	if err != nil {
 		return nil, err
+	}
+	if g.standIns != nil {
+		elements = nil
 	}
 	globals, err := m.rewriteGlobals()
 	if err != nil {
@@ -55,7 +58,7 @@ func (m *module) rewrite() (*Output, error) {
 	section(secType, m.addTypes(g))
 	section(secImport, m.addTick(g))
 	if m.hasSec[secFunction] {
-		section(secFunction, m.sections[secFunction])
+		section(secFunction, m.addFunctions(g))
 	}
 	if tables != nil {
 		section(secTable, tables)
@@ -122,9 +125,20 @@ func (m *module) rewriteCode(g *added, out *Output) ([]byte, error) {
 	if r.err != nil {
 		return nil, fmt.Errorf("code: %w", r.err)
 	}
-	m.settle(fs)
+	writes := m.settle(fs)
+	out.Pure = make(map[string]bool)
+	for _, e := range m.Exports {
+		if e.Kind == KindFunc && e.Index >= m.impFuncs && !writes[e.Index-m.impFuncs] {
+			out.Pure[e.Name] = true
+		}
+	}
 	g.leaf = func(callee uint32) bool { return callee != indirect && fs[callee-m.impFuncs].leaf }
-	w := appendU32(make([]byte, 0, len(r.b)*3/2), uint32(n))
+	extra := 0
+	if g.standIns = m.standIn(fs); g.standIns != nil {
+		extra = len(g.standIns.types)
+		out.StandIns = extra
+	}
+	w := appendU32(make([]byte, 0, len(r.b)*3/2), uint32(n+extra))
 	var body []byte
 	for _, f := range fs {
 		body = f.emit(body[:0], g)
@@ -133,9 +147,15 @@ func (m *module) rewriteCode(g *added, out *Output) ([]byte, error) {
 		if !f.leaf {
 			out.Checks += len(f.points)
 		}
+		out.Jumps += f.jumps
 		if f.unrestorable {
 			out.Restorable = false
 		}
+	}
+	for i := range extra {
+		body := g.standIns.body(m, g.standIns.types[i])
+		w = appendU32(w, uint32(len(body)))
+		w = append(w, body...)
 	}
 	return w, nil
 }
@@ -147,11 +167,35 @@ func (m *module) addTypes(g *added) []byte {
 		r.u32()
 		old = r.b[r.pos:]
 	}
-	w := appendU32(nil, uint32(len(m.types)+1+len(g.order)))
+	standIns := 0
+	if g.standIns != nil {
+		standIns = len(g.standIns.types)
+	}
+	w := appendU32(nil, uint32(len(m.types)+1+len(g.order)+standIns))
 	w = append(w, old...)
 	w = append(w, 0x60, 1, typeI64, 1, typeI64)
 	for _, results := range g.order {
 		w = appendName(append(w, 0x60, 0), results)
+	}
+	for i := range standIns {
+		t := m.types[g.standIns.types[i]]
+		w = appendName(append(w, 0x60), string(t.Params)+string([]byte{typeI32}))
+		w = appendName(w, string(t.Results))
+	}
+	return w
+}
+
+// addFunctions appends the stand-ins for the table to the functions' types.
+func (m *module) addFunctions(g *added) []byte {
+	if g.standIns == nil {
+		return m.sections[secFunction]
+	}
+	r := &reader{b: m.sections[secFunction]}
+	n := r.u32()
+	w := appendU32(make([]byte, 0, len(r.b)+16), n+uint32(len(g.standIns.types)))
+	w = append(w, r.b[r.pos:]...)
+	for i := range g.standIns.types {
+		w = appendU32(w, g.tickType+1+uint32(len(g.order)+i))
 	}
 	return w
 }
@@ -169,7 +213,7 @@ func (m *module) addTick(g *added) []byte {
 	return appendU32(append(w, KindFunc), g.tickType)
 }
 
-func (m *module) rewriteTables() ([]byte, error) {
+func (m *module) rewriteTables(empty bool) ([]byte, error) {
 	if !m.hasSec[secTable] {
 		return nil, nil
 	}
@@ -193,6 +237,9 @@ func (m *module) rewriteTables() ([]byte, error) {
 			most = min(most, declared)
 		}
 		sum += uint64(least)
+		if empty {
+			least, most = 0, 0
+		}
 		w = appendU32(appendU32(w, least), most)
 	}
 	if sum > maxTableElements {
@@ -202,9 +249,9 @@ func (m *module) rewriteTables() ([]byte, error) {
 }
 
 // rewriteGlobals shifts function references and appends the counters: no fuel, so that the first check asks the host;
-// the whole stack; clean.
+// and the whole stack.
 func (m *module) rewriteGlobals() ([]byte, error) {
-	w := appendU32(nil, uint32(len(m.globals))-m.impGlobal+3)
+	w := appendU32(nil, uint32(len(m.globals))-m.impGlobal+2)
 	if m.hasSec[secGlobal] {
 		r := &reader{b: m.sections[secGlobal]}
 		for n := r.u32(); n > 0 && r.err == nil; n-- {
@@ -216,8 +263,7 @@ func (m *module) rewriteGlobals() ([]byte, error) {
 		}
 	}
 	w = append(w, typeI64, 1, opI64Const, 0, opEnd)
-	w = append(appendS64(append(w, typeI32, 1, opI32Const), StackBytes), opEnd)
-	return append(w, typeI32, 1, opI32Const, 0, opEnd), nil
+	return append(appendS64(append(w, typeI32, 1, opI32Const), StackBytes), opEnd), nil
 }
 
 func (m *module) addExports(g *added, out *Output) []byte {
@@ -227,7 +273,6 @@ func (m *module) addExports(g *added, out *Output) []byte {
 	}
 	add(FuelGlobal, g.fuel)
 	add(StackGlobal, g.depth)
-	add(DirtyGlobal, g.dirty)
 	for i := m.impGlobal; i < uint32(len(m.globals)); i++ {
 		switch t := m.globals[i]; {
 		case !t.mutable:

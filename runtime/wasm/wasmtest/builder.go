@@ -51,6 +51,9 @@ func (m *Module) Export(name string, f int) { m.export(name, 0, f) }
 // ExportMemory exports the memory.
 func (m *Module) ExportMemory(name string) { m.export(name, 2, 0) }
 
+// ExportTable exports table 0.
+func (m *Module) ExportTable(name string) { m.export(name, 1, 0) }
+
 // ExportGlobal exports a global.
 func (m *Module) ExportGlobal(name string, g int) { m.export(name, 3, g) }
 

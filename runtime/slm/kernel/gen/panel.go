@@ -25,13 +25,39 @@ func load(m Mem) VecVirtual {
 	return y
 }
 
+// fetcher asks for the lines of the block that comes a distance after the current one, a few at a time: the processor's
+// own prefetching ends at pages of 4 KB and does not follow several streams in a block as fast as memory delivers.
+type fetcher struct {
+	w                     Register
+	distance, bytes, next int
+}
+
+// How far ahead of their use panels are fetched: far enough for memory, near enough to be there still.
+const (
+	blocksAhead      = 1536
+	superblocksAhead = 3072
+)
+
+// lines asks for n more lines of the block, as many as it has left.
+func (f *fetcher) lines(n int) {
+	for ; n > 0 && f.next < f.bytes; n-- {
+		PREFETCHT0(at(f.w, f.distance+f.next))
+		f.next += 64
+	}
+}
+
+// rest asks for what is left of the block.
+func (f *fetcher) rest() { f.lines(f.bytes) }
+
 // panelBlocks lays out the loop of formats with 32 elements a block: block returns the integer products of both halves,
 // to which less times the activations' sum is still to be added.
-func panelBlocks(bytes, scaleAt int, less uint64, block func(w, q Register) [2]VecVirtual) {
+func panelBlocks(bytes, scaleAt int, less uint64, block func(w, q Register, ahead *fetcher) [2]VecVirtual) {
 	w, q, scale, totals, n, dst := pointer("w"), pointer("q"), pointer("scale"), pointer("totals"), pointer("blocks"), pointer("dst")
 	f := [2]VecVirtual{zero(), zero()}
 	Label("block")
-	s := block(w, q)
+	ahead := &fetcher{w: w, distance: blocksAhead, bytes: bytes}
+	s := block(w, q, ahead)
+	ahead.rest()
 	da := YMM()
 	VBROADCASTSS(at(scale, 0), da)
 	if less > 0 {
@@ -72,8 +98,9 @@ func addTo(s *VecVirtual, first bool, v VecVirtual, add func(a, b, c Op)) {
 func panelQ8_0() {
 	function("panelQ8_0AVX2", panelSignature, "panelQ8_0AVX2 multiplies 16 interleaved rows of Q8_0 blocks.")
 	one := words()
-	panelBlocks(544, 512, 0, func(w, q Register) (s [2]VecVirtual) {
+	panelBlocks(544, 512, 0, func(w, q Register, ahead *fetcher) (s [2]VecVirtual) {
 		for g := range 8 {
+			ahead.lines(1)
 			a := broadcast4(at(q, g*4))
 			for h := range s {
 				v, x := load(at(w, g*64+h*32)), YMM()
@@ -93,8 +120,9 @@ func addWords(a, b, c Op) { VPADDW(a, b, c) }
 func panelQ4_0() {
 	function("panelQ4_0AVX2", panelSignature, "panelQ4_0AVX2 multiplies 16 interleaved rows of Q4_0 blocks.")
 	one, mask := words(), repeat(0x0f0f0f0f)
-	panelBlocks(288, 256, 3, func(w, q Register) (s [2]VecVirtual) {
+	panelBlocks(288, 256, 3, func(w, q Register, ahead *fetcher) (s [2]VecVirtual) {
 		for g := range 4 { // 8 * 2 * 15 * 127 stays below 2^15
+			ahead.lines(1)
 			low, high := broadcast4(at(q, g*4)), broadcast4(at(q, 16+g*4))
 			for h := range s {
 				x, v := load(at(w, g*64+h*32)), YMM()
@@ -131,13 +159,14 @@ func shiftBit(x VecVirtual, from, to int) VecVirtual {
 func panelQ5_0() {
 	function("panelQ5_0AVX2", panelSignature, "panelQ5_0AVX2 multiplies 16 interleaved rows of Q5_0 blocks.")
 	one, mask, fifth := words(), repeat(0x0f0f0f0f), repeat(0x10101010)
-	panelBlocks(352, 320, 4, func(w, q Register) (s [2]VecVirtual) {
+	panelBlocks(352, 320, 4, func(w, q Register, ahead *fetcher) (s [2]VecVirtual) {
 		for h := range s {
 			bits := load(at(w, 256+h*32))
 			for part := range 2 { // 4 * 2 * 31 * 127 stays below 2^15
 				var sum VecVirtual
 				for k := range 2 {
 					g := part*2 + k
+					ahead.lines(1)
 					x, v := load(at(w, g*64+h*32)), YMM()
 					VPAND(mask, x, v)
 					VPSRLW(Imm(4), x, x)
@@ -257,6 +286,8 @@ func (format kFormat) panel() {
 	VMOVDQU(empty, lowsAt)
 	VMOVDQU(empty, lowsAt.Offset(32))
 	Label("block")
+	ahead := &fetcher{w: w, distance: superblocksAhead, bytes: format.bytes}
+	ahead.lines(4)
 	a, b := XMM(), XMM()
 	VMOVDQU(at(sums, 0), a)
 	VMOVDQU(at(sums, 16), b)
@@ -287,6 +318,7 @@ func (format kFormat) panel() {
 		for first := 0; first < 8; first += groups {
 			var s [2][2]VecVirtual // half, nibble
 			for g := first; g < first+groups; g++ {
+				ahead.lines(1)
 				low, high := broadcast4(at(q, c*64+g*4)), broadcast4(at(q, c*64+32+g*4))
 				for h := range 2 {
 					v := format.nibbles(w, c, g, h, mask, fifth)
@@ -305,6 +337,7 @@ func (format kFormat) panel() {
 			}
 		}
 	}
+	ahead.rest()
 	panelAccumulate(at(w, 0), da, total, f)
 	advance(w, q, scale, sums, uint32(format.bytes))
 	DECQ(n)
@@ -359,6 +392,7 @@ func panelQ6_K() {
 	mask, bits := repeat(0x0f0f0f0f), repeat(0x30303030)
 	f := [2]VecVirtual{zero(), zero()}
 	Label("block")
+	ahead := &fetcher{w: w, distance: superblocksAhead, bytes: q6KBytes}
 	var total [2]VecVirtual
 	for j := 0; j < 16; j += 2 { // values are stored 32 above
 		var s [2]VecVirtual
@@ -383,6 +417,7 @@ func panelQ6_K() {
 	for i := range 2 {
 		for group := 0; group < 8; group += 2 { // 2 * 2 * 63 * 127 stays below 2^15
 			for k := range 4 {
+				ahead.lines(2)
 				a, b := broadcast4(at(q, i*128+k*32+group*4)), broadcast4(at(q, i*128+k*32+group*4+4))
 				for h := range 2 {
 					x, y := sixBits(w, i, k, group, h, mask, bits), sixBits(w, i, k, group+1, h, mask, bits)
@@ -395,6 +430,7 @@ func panelQ6_K() {
 			}
 		}
 	}
+	ahead.rest()
 	da := YMM()
 	VBROADCASTSS(at(scale, 0), da)
 	panelAccumulate(at(w, 0), da, total, f)
