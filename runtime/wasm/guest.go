@@ -71,6 +71,7 @@ type account struct {
 	logBytes  int
 	crossing  int  // calls between linked modules that are nested
 	whole     bool // the present slice was a whole one
+	watching  bool // the instance's memory is watched, and the goroutine bound to its thread
 }
 
 // opening is the account that every call starts with.
@@ -127,6 +128,14 @@ func (g *guest) end() {
 	}
 }
 
+// unwatch comes before whatever may take the goroutine off its thread for long, which is dear while it is bound to it.
+func (g *guest) unwatch() {
+	if g.watching {
+		g.watching = false
+		g.inst.mem.unwatched()
+	}
+}
+
 // tick is called by the guest when its slice is used up, with what the counter says now. It returns the next slice or
 // panics with the error that stops the guest.
 func (g *guest) tick(counter int64) int64 {
@@ -149,6 +158,7 @@ func (g *guest) tick(counter int64) int64 {
 		g.slice = max(g.slice/2, minSlice)
 	}
 	if now-g.yieldAt > yieldAfter {
+		g.unwatch()
 		runtime.Gosched()
 		now = nanotime()
 		g.checkTime(now)
@@ -289,6 +299,7 @@ func (g *guest) Sleep(d time.Duration) error {
 	if err := g.late(now); err != nil {
 		return err
 	}
+	g.unwatch()
 	t := time.NewTimer(min(d, time.Duration(max(0, g.deadline-now))))
 	defer t.Stop()
 	select {

@@ -110,6 +110,7 @@ func (g *guest) await(name string, quick bool, f func(ctx context.Context, call 
 	if quick {
 		err = run()
 	} else {
+		g.unwatch()
 		err = p.detach(ctx, name, run)
 	}
 	call.mu.Lock()

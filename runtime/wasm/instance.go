@@ -309,7 +309,12 @@ func (inst *instance) run(ctx context.Context, c *Call, index int, timeout time.
 	if e := g.gone(); e != nil {
 		err = e
 	} else {
+		g.watching = inst.mem.mapped && inst.mem.watch()
 		err = x.f.CallWithStack(g, inst.stack[:])
+		if g.watching {
+			g.watching = false
+			inst.mem.watched()
+		}
 	}
 	if !c.Untimed {
 		res.Duration = asDuration(nanotime() - start)

@@ -15,6 +15,7 @@ type linearMemory struct {
 	high   uint64          // the most that it had since the last restore
 	denied bool            // the guest was refused memory
 	mapped bool            // the snapshot's pages are mapped copy-on-write at the start of region
+	own    ownPages        // of a mapped one
 	peers  []*linearMemory // of linked modules, which count against the same limit
 	extra  uint64          // bytes of ABI blocks, which count against the same limit
 }

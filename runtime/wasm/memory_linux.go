@@ -131,7 +131,7 @@ func (img *image) install(m *linearMemory) error {
 		if err := mapFixed(m.region[:img.size], img.file); err != nil {
 			return fmt.Errorf("map snapshot: %w", err)
 		}
-		m.mapped = true
+		m.mapped, m.own = true, ownPages{}
 		m.high = m.size
 		return nil
 	}
@@ -161,28 +161,17 @@ func (img *image) restore(m *linearMemory) (int, error) {
 // restoreMapped copies back the pages of the image of which the instance has its own, and clears those above it.
 func (img *image) restoreMapped(m *linearMemory) (int, error) {
 	high := max(int(m.high), img.size)
-	if grown := high - img.size; grown > keepGrown {
-		if err := discard(m.region[img.size:high]); err != nil {
+	m.own.reach = max(m.own.reach, high)
+	if high-img.size > keepGrown {
+		if err := m.own.discardAbove(m, img.size); err != nil {
 			return 0, err
 		}
 		high = img.size
 	}
-	mine := m.region[:high]
-	done := 0
-	ok := ownPages(mine, func(from, to int) bool {
-		if done += to - from; done > keepDirty {
-			return false
-		}
-		if from < img.size {
-			from += copy(mine[from:min(to, img.size)], img.view[from:])
-		}
-		clear(mine[from:to])
-		return true
-	})
-	if !ok { // too much of its own, or the kernel does not say
-		return 0, discard(mine)
+	if !m.own.known && !m.own.find(m) { // too many, or the kernel does not say
+		return 0, m.own.discardAbove(m, 0)
 	}
-	return done, nil
+	return m.own.restore(m, img, high)
 }
 
 func (img *image) close() {

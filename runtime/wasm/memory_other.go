@@ -12,6 +12,13 @@ func discard(b []byte) error {
 	return nil
 }
 
+// ownPages and their watch have no use without mapped snapshots.
+type ownPages struct{}
+
+func (m *linearMemory) watch() bool { return false }
+func (m *linearMemory) watched()    {}
+func (m *linearMemory) unwatched()  {}
+
 // image is the memory of an instance as it was after its initialization.
 type image struct {
 	size int

@@ -87,7 +87,7 @@ const (
 
 var scanBuffers = sync.Pool{New: func() any { return new([64]scanRange) }}
 
-// scanPages is ownPages by the kernel's own search. It returns false, and whether that was f's wish, if it did not get
+// scanPages is eachOwn by the kernel's own search. It returns false, and whether that was f's wish, if it did not get
 // to the end.
 func scanPages(file *pages, b []byte, f func(from, to int) bool) (stopped, ok bool) {
 	found := scanBuffers.Get().(*[64]scanRange)
@@ -131,9 +131,9 @@ const pageMapChunk = 512
 
 var pageMapBuffers = sync.Pool{New: func() any { return new([pageMapChunk * 8]byte) }}
 
-// ownPages calls f for each run of pages of b, a private mapping of a file, that were ever written. It returns false
+// eachOwn calls f for each run of pages of b, a private mapping of a file, that were ever written. It returns false
 // when f did, or when the kernel does not say.
-func ownPages(b []byte, f func(from, to int) bool) bool {
+func eachOwn(b []byte, f func(from, to int) bool) bool {
 	file := pageMap()
 	if file == nil {
 		return false
