@@ -262,12 +262,7 @@ func (r *Runtime) resolve(name string) (*pipeline.Route, pipeline.Model, error) 
 			}
 		}
 	}
-	return nil, nil, notFound(name)
-}
-
-func notFound(name string) error {
-	return &openai.Error{Status: http.StatusNotFound, Type: openai.TypeInvalidRequest, Param: "model", Code: "model_not_found",
-		Message: fmt.Sprintf("the model %q does not exist here; GET /v1/models lists the routes and models", name)}
+	return nil, nil, openai.ModelNotFound(name)
 }
 
 const defaultRoute = "default"

@@ -269,11 +269,25 @@ func AccessOf(ctx context.Context) (search.Access, bool) {
 	return a, ok
 }
 
+// departure is an error of emit: the client does not take what it is told any more.
+type departure struct{ error }
+
+func (d departure) Unwrap() error { return d.error }
+
+func told(emit func(Event) error) func(Event) error {
+	return func(e Event) error {
+		if err := emit(e); err != nil {
+			return departure{err}
+		}
+		return nil
+	}
+}
+
 // Run passes the request through the route. Events go to emit in order, from this goroutine; an error of emit ends the
 // request. The error returned is an *openai.Error, or the context's or emit's own. The trace is delivered in any case.
 func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit func(Event) error) (err error) {
 	ctx = WithAccess(ctx, req.Access)
-	x := &exchange{Pipeline: p, ctx: ctx, route: route, req: req, emit: emit, memo: map[string]string{}}
+	x := &exchange{Pipeline: p, ctx: ctx, route: route, req: req, emit: told(emit), memo: map[string]string{}}
 	x.trace = newTrace(p.Now(), route, req)
 	x.trace.Stages = append(x.trace.Stages, before(ctx)...)
 	defer func() {

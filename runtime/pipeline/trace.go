@@ -150,6 +150,7 @@ func (t *Trace) end(now time.Time, usage openai.Usage, err error) {
 		e.DurationUS = e.duration.Microseconds()
 	}
 	var failed *openai.Error
+	var left departure
 	switch {
 	case err == nil:
 		t.Status = 200
@@ -157,8 +158,10 @@ func (t *Trace) end(now time.Time, usage openai.Usage, err error) {
 		t.Status, t.Code, t.Error = failed.Status, failed.Code, clip(failed.Message, maxReason)
 	case errors.Is(err, context.DeadlineExceeded):
 		t.Status, t.Code = 504, "timeout"
-	default:
+	case errors.As(err, &left), errors.Is(err, context.Canceled):
 		t.Status, t.Code = statusClientClosed, "client_closed"
+	default: // the entry of the stage that failed says how
+		t.Status, t.Code = 500, "internal_error"
 	}
 }
 
