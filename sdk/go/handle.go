@@ -13,7 +13,7 @@ func HandleRoute(f func(*RouteRequest) (RouteDecision, error)) int32 {
 			return nil, err
 		}
 		d, err := f(&req)
-		return d.AppendJSON(nil), err
+		return d.AppendJSON(answer[:0]), err
 	})
 }
 
@@ -25,7 +25,7 @@ func HandleGuard(f func(*GuardRequest) (Verdict, error)) int32 {
 			return nil, err
 		}
 		v, err := f(&req)
-		return v.AppendJSON(nil), err
+		return v.AppendJSON(answer[:0]), err
 	})
 }
 
@@ -37,7 +37,7 @@ func HandleChunk(f func(*Document) (ChunkList, error)) int32 {
 			return nil, err
 		}
 		l, err := f(&doc)
-		return l.AppendJSON(nil), err
+		return l.AppendJSON(answer[:0]), err
 	})
 }
 
@@ -49,7 +49,7 @@ func HandleCache(f func(*CacheRequest) (CachePlan, error)) int32 {
 			return nil, err
 		}
 		p, err := f(&req)
-		return p.AppendJSON(nil), err
+		return p.AppendJSON(answer[:0]), err
 	})
 }
 
@@ -57,7 +57,7 @@ func HandleCache(f func(*CacheRequest) (CachePlan, error)) int32 {
 func HandleDescribe(f func() (ToolList, error)) int32 {
 	return handle(func([]byte) ([]byte, error) {
 		l, err := f()
-		return l.AppendJSON(nil), err
+		return l.AppendJSON(answer[:0]), err
 	})
 }
 
@@ -69,9 +69,12 @@ func HandleCall(f func(*ToolRequest) (ToolResult, error)) int32 {
 			return nil, err
 		}
 		r, err := f(&req)
-		return r.AppendJSON(nil), err
+		return r.AppendJSON(answer[:0]), err
 	})
 }
+
+// answer has room for most answers, so that none is grown piece by piece. One call runs at a time.
+var answer [4 << 10]byte
 
 func handle(f func(in []byte) ([]byte, error)) (status int32) {
 	defer func() {
