@@ -208,7 +208,7 @@ func elsewhere(module string) string {
 	case strings.HasPrefix(module, "wasi:") || strings.HasPrefix(module, "cm32p2"):
 		return "; it is the core of a component: build for wasm32-wasip1, not wasip2"
 	}
-	return ""
+	return "; a module of that name is linked by an Extism manifest that lists both, this one as \"main\""
 }
 
 func signature(t meter.FuncType) string {
