@@ -168,7 +168,7 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 	maps.Copy(settings, p.cfg.Config)
 	limits := wasm.Limits{Timeout: m.Limits.Timeout.D(), Fuel: m.Limits.Fuel, MemoryBytes: uint64(m.Limits.Memory),
 		OutputBytes: int(m.Limits.Output), StackBytes: int(m.Limits.Stack), LogBytes: int(m.Limits.Log),
-		HostCalls: m.Limits.HostCalls, KVBytes: int(m.Limits.KV), Tokens: m.Limits.Tokens, Instances: m.Limits.Instances}
+		HostCalls: m.Limits.HostCalls, KVBytes: int(m.Limits.KV), VarBytes: int(m.Limits.Vars), HTTPBytes: int(m.Limits.HTTP), Tokens: m.Limits.Tokens, Instances: m.Limits.Instances}
 	if p.cfg.Timeout > 0 {
 		limits.Timeout = p.cfg.Timeout.D()
 	}

@@ -127,7 +127,7 @@ func ledge(ctx context.Context, module []byte, export, input string) (func() err
 // rawWazero is the engine with the ABI in Go and nothing else: no limit, and every call finds what the last one left.
 func rawWazero(ctx context.Context, module []byte, export, input string) (func() error, func(), error) {
 	rt := wazero.NewRuntime(ctx)
-	k := &extism.Kernel{}
+	k := &extism.Kernel{VarBytes: 1 << 20}
 	host := rt.NewHostModuleBuilder(extism.Module)
 	for _, f := range extism.Functions() {
 		host.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(_ context.Context, s []uint64) {

@@ -84,6 +84,7 @@ func newPluginCallCommand() *cobra.Command {
 			o.Limits = wasm.Limits{Timeout: timeout, Fuel: fuel}
 			if m != nil {
 				o.Limits.MemoryBytes = uint64(m.Limits.Memory)
+				o.Limits.VarBytes, o.Limits.HTTPBytes = int(m.Limits.Vars), int(m.Limits.HTTP)
 				for _, l := range m.Linked {
 					o.Linked = append(o.Linked, wasm.LinkedModule(l))
 				}
@@ -207,8 +208,11 @@ func callPlugin(ctx context.Context, module []byte, o wasm.PluginOptions, export
 		return exitError(1)
 	}
 	failed := false
+	var vars wasm.Vars // last as long as the plugin, as they do in the Extism hosts
 	for _, in := range inputs {
-		call := func() (wasm.Result, error) { return plugin.Call(ctx, wasm.Call{Export: export, Input: in}) }
+		call := func() (wasm.Result, error) {
+			return plugin.Call(ctx, wasm.Call{Export: export, Input: in, Vars: &vars})
+		}
 		if plugin.ABI() == "http-wasm" && export == "handle_request" {
 			call = func() (wasm.Result, error) { return callFilter(ctx, plugin, in) }
 		}

@@ -88,7 +88,7 @@ func newPluginTestCommand() *cobra.Command {
 			o.Config = m.Config
 			o.Limits = wasm.Limits{Timeout: time.Duration(m.Limits.Timeout), MemoryBytes: uint64(m.Limits.Memory), Fuel: m.Limits.Fuel,
 				OutputBytes: int(m.Limits.Output), StackBytes: int(m.Limits.Stack), LogBytes: int(m.Limits.Log),
-				KVBytes: int(m.Limits.KV), HostCalls: m.Limits.HostCalls}
+				KVBytes: int(m.Limits.KV), VarBytes: int(m.Limits.Vars), HTTPBytes: int(m.Limits.HTTP), HostCalls: m.Limits.HostCalls}
 			results, err := runCases(c.Context(), module, o, list)
 			if err != nil {
 				return err

@@ -105,7 +105,6 @@ func inspectPlugin(ctx context.Context, file string, module []byte, m *manifest.
 	case err != nil:
 		return nil, err
 	default:
-		r.ABI = p.ABI()
 		if err := p.Warm(ctx, 1); errors.As(err, &e) {
 			r.Error = &pluginError{e.Code, "while it was made ready: " + e.Message}
 		} else if err != nil {
@@ -117,7 +116,7 @@ func inspectPlugin(ctx context.Context, file string, module []byte, m *manifest.
 }
 
 func (r *pluginReport) describe(info *meter.Info) {
-	r.Memory = uint64(info.MinPages) << 16
+	r.ABI, r.Memory = wasm.ABIOf(info), uint64(info.MinPages)<<16
 	for _, e := range info.Exports {
 		if e.Kind == meter.KindFunc {
 			r.Exports = append(r.Exports, e.Name)

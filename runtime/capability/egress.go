@@ -131,7 +131,7 @@ func (e *Egress) allow(method string, u *url.URL) (Reach, error) {
 		return 0, err
 	}
 	if len(e.Rules) == 0 {
-		return 0, errors.New("nothing is granted")
+		return 0, fmt.Errorf("http is granted without a rule that says where to; grant for example http=%s %s://%s", method, u.Scheme, u.Host)
 	}
 	reach := Any
 	for _, list := range e.Rules {

@@ -38,6 +38,23 @@ func plain(b []byte, i int) (end int, beyond bool) {
 	return i, seen&highs != 0
 }
 
+// plainASCII is plain for a string to be written, and stops before bytes beyond ASCII.
+func plainASCII(s string, i int) int {
+	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	for len(b)-i >= 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := w^(ones*'"'), w^(ones*'\\')
+		if ((quote-ones)|(slash-ones)|(w-ones*0x20)|w)&highs != 0 {
+			break
+		}
+		i += 8
+	}
+	for i < len(b) && b[i] >= 0x20 && b[i] < utf8.RuneSelf && b[i] != '"' && b[i] != '\\' {
+		i++
+	}
+	return i
+}
+
 // quoted reads a string; the quote is next.
 func (s *scanner) quoted() string {
 	start := s.i + 1

@@ -162,8 +162,8 @@ func AppendString(b []byte, s string) []byte {
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c < utf8.RuneSelf {
-			if c >= 0x20 && c != '"' && c != '\\' {
-				i++
+			if end := plainASCII(s, i); end > i {
+				i = end
 				continue
 			}
 			b = append(b, s[done:i]...)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,9 +79,7 @@ func ParseExtism(src []byte, name, dir string) (*Manifest, []byte, error) {
 	m := &Manifest{Name: name, Config: doc.Config}
 	m.Limits.Timeout = config.Duration(time.Duration(doc.TimeoutMS) * time.Millisecond)
 	if mem := doc.Memory; mem != nil {
-		if mem.MaxHTTPResponseBytes != nil || mem.MaxVarBytes != nil {
-			return fail("memory.max_http_response_bytes and memory.max_var_bytes are fixed here; leave them out")
-		}
+		m.Limits.Vars, m.Limits.HTTP = atMost(mem.MaxVarBytes), atMost(mem.MaxHTTPResponseBytes)
 		if mem.MaxPages > 1<<16 {
 			return fail("memory.max_pages %d is more than 65536", mem.MaxPages)
 		}
@@ -125,6 +124,17 @@ func ParseExtism(src []byte, name, dir string) (*Manifest, []byte, error) {
 		m.Linked = append(m.Linked, Linked{w.Name, b})
 	}
 	return m, module, nil
+}
+
+// atMost is a limit of an Extism manifest, where absent and negative stand for the host's own, and 0 for nothing.
+func atMost(n *int64) config.Size {
+	switch {
+	case n == nil || *n < 0:
+		return 0
+	case *n == 0:
+		return -1
+	}
+	return config.Size(min(*n, math.MaxInt32))
 }
 
 func (w *extismModule) read(dir string) ([]byte, error) {

@@ -33,6 +33,17 @@ func TestParseExtism(t *testing.T) {
 	if m, got, err = ParseExtism([]byte(`{"wasm":[{"path":"m.wasm","name":"lib"},{"path":"m.wasm","hash":"`+hash+`"}]}`), "m", dir); err != nil || string(got) != string(module) || len(m.Linked) != 1 || m.Linked[0].Name != "lib" {
 		t.Errorf("linked: %+v, %v", m, err)
 	}
+	for src, want := range map[string][2]int64{
+		`"max_pages":1`:     {0, 0},
+		`"max_var_bytes":0`: {-1, 0},
+		`"max_var_bytes":1000,"max_http_response_bytes":20`: {1000, 20},
+		`"max_var_bytes":-1,"max_http_response_bytes":0`:    {0, -1},
+	} {
+		m, _, err := ParseExtism([]byte(`{"wasm":[{"path":"m.wasm"}],"memory":{`+src+`}}`), "m", dir)
+		if err != nil || int64(m.Limits.Vars) != want[0] || int64(m.Limits.HTTP) != want[1] {
+			t.Errorf("%s: %+v, %v", src, m, err)
+		}
+	}
 	for src, want := range map[string]string{
 		`{}`:            "no module",
 		`{"wasm":[]}`:   "no module",
@@ -47,7 +58,7 @@ func TestParseExtism(t *testing.T) {
 		`{"wasm":[{"path":"m.wasm"}],"allowed_paths":{"/":""}}`:                                  "no files",
 		`{"wasm":[{"path":"m.wasm"}],"allowed_hosts":["a b"]}`:                                   "not a host",
 		`{"wasm":[{"path":"m.wasm"}],"memory":{"max_pages":65537}}`:                              "65536",
-		`{"wasm":[{"path":"m.wasm"}],"memory":{"max_var_bytes":1}}`:                              "fixed",
+		`{"wasm":[{"path":"m.wasm"}],"memory":{"max_var_bytes":"1"}}`:                            "max_var_bytes",
 		`{"wasm":[{"path":"m.wasm"}],"mem":1}`:                                                   "unknown field",
 		`not json`:                                                                               "invalid",
 	} {

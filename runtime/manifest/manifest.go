@@ -44,6 +44,8 @@ type Limits struct {
 	Stack     config.Size     `yaml:"stack"`
 	Log       config.Size     `yaml:"log"`
 	KV        config.Size     `yaml:"kv"`     // bytes that a call moves through the key-value store
+	Vars      config.Size     `yaml:"vars"`   // names and values of Extism vars; less than 0 for none
+	HTTP      config.Size     `yaml:"http"`   // the body of one response to http_request; less than 0 for none
 	Tokens    int             `yaml:"tokens"` // of models that a call uses
 	HostCalls int             `yaml:"host_calls"`
 	Instances int             `yaml:"instances"`

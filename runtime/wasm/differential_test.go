@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +71,45 @@ func TestDifferential_SameAnswersAsReference(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestDifferential_Vars calls a plugin that adds up in a var, three times in both hosts, then with little room for vars.
+func TestDifferential_Vars(t *testing.T) {
+	dir := sdkModules()
+	if dir == "" {
+		t.Skip("the module extism/go-sdk is not there")
+	}
+	module, err := os.ReadFile(filepath.Join(dir, "count_vowels.wasm"))
+	if err != nil {
+		t.Skip(err)
+	}
+	ctx, h := context.Background(), newHost(t, Options{})
+	for _, room := range []int{0, -1} {
+		m := sdk.Manifest{Wasm: []sdk.Wasm{sdk.WasmData{Data: module}}}
+		if room < 0 { // which the reference writes as 0
+			m.Memory = &sdk.ManifestMemory{MaxVarBytes: 0}
+		}
+		theirs, err := sdk.NewPlugin(ctx, m, sdk.PluginConfig{EnableWasi: true}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer theirs.Close(ctx)
+		ours := load(t, h, module, PluginOptions{Limits: Limits{Timeout: time.Second, VarBytes: room}})
+		var vars Vars
+		for i, text := range []string{"hello", "a e i", "Outer"} {
+			_, want, wantErr := theirs.Call("count_vowels", []byte(text))
+			res, err := ours.Call(ctx, Call{Export: "count_vowels", Input: []byte(text), Vars: &vars})
+			if string(res.Output) != string(want) || (err != nil) != (wantErr != nil) {
+				t.Errorf("call %d with room %d: we %q, %v; they %q, %v", i, room, res.Output, err, want, wantErr)
+			}
+			if room < 0 && err == nil {
+				t.Error("set a var where none may be")
+			}
+		}
+		if res, err := ours.Call(ctx, Call{Export: "count_vowels", Input: []byte("hello")}); room == 0 && (err != nil || !strings.Contains(string(res.Output), `"total":2`)) {
+			t.Errorf("a call without vars found those of others: %q, %v", res.Output, err)
+		}
 	}
 }
 

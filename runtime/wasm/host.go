@@ -221,8 +221,9 @@ func (p *Plugin) ready(ctx context.Context, module []byte) error {
 	return nil
 }
 
-// abiOf names the ABI of a module by its imports and exports.
-func abiOf(info *meter.Info) string {
+// ABIOf names the ABI of a module by its imports and exports: "extism", "http-wasm", "wasip1" (WASI and nothing else) or
+// "plain".
+func ABIOf(info *meter.Info) string {
 	abi := "plain"
 	if isFilter(info) {
 		return abiFilter

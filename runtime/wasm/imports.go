@@ -173,7 +173,7 @@ func checkImports(info *meter.Info, functions []HostFunction, linked []*linkedMo
 		switch {
 		case imports[i.Module] == nil && i.Module != extism.UserModule:
 			return errorf(CodeUnknownImport, "imports %q from module %q, which this host does not have; it has %q, %q, %q, %q and %q%s",
-				i.Name, i.Module, extism.Module, extism.UserModule, bulk.Module, wasip1.Module, httpwasm.Module, elsewhere(i.Module))
+				i.Name, i.Module, extism.Module, extism.UserModule, bulk.Module, wasip1.Module, httpwasm.Module, elsewhere(i.Module, i.Name))
 		case !known:
 			return errorf(CodeUnknownImport, "imports %q.%q, which this host does not have", i.Module, i.Name)
 		case !want.Equal(i.Type):
@@ -193,8 +193,10 @@ func notGranted(name string) *Error {
 }
 
 // elsewhere says what an imported module is made for, where that is known, and what to do.
-func elsewhere(module string) string {
+func elsewhere(module, name string) string {
 	switch {
+	case module == "env" && (name == "abort" || name == "seed" || name == "trace"):
+		return "; AssemblyScript imports it unless told otherwise: build with --use " + name + "=FILE/FUNCTION, a function of the plugin's own"
 	case module == "wasi_unstable":
 		return "; it was built for a preview of WASI from before 2020: build it for wasm32-wasip1"
 	case module == "env":
@@ -208,7 +210,7 @@ func elsewhere(module string) string {
 	case strings.HasPrefix(module, "wasi:") || strings.HasPrefix(module, "cm32p2"):
 		return "; it is the core of a component: build for wasm32-wasip1, not wasip2"
 	}
-	return ""
+	return "; a module of that name is linked by an Extism manifest that lists both, this one as \"main\""
 }
 
 func signature(t meter.FuncType) string {

@@ -69,7 +69,7 @@ func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 		return nil, p.fail(CodeInternal, "", err)
 	}
 	inst.mem = mem
-	inst.kernel = extism.Kernel{Config: p.config, Reserve: mem.reserveExtra, Log: inst.guest.logLine}
+	inst.kernel = extism.Kernel{Config: p.config, Reserve: mem.reserveExtra, VarBytes: p.limits.VarBytes, Log: inst.guest.logLine}
 	if p.http != nil {
 		inst.kernel.HTTP = inst.guest.http
 	}
@@ -261,6 +261,9 @@ var memoryFields sync.Map // of reflect.Type to int
 // call runs one export under the limits. The instance must be in the snapshot's state.
 func (inst *instance) call(ctx context.Context, c *Call, export int, timeout time.Duration, res *Result) error {
 	inst.kernel.Begin(c.Input)
+	if c.Vars != nil {
+		inst.kernel.Lend(c.Vars)
+	}
 	inst.stack[0] = 0
 	err := inst.run(ctx, c, export, timeout, res)
 	if !inst.guest.cameToHost() { // no output, no blocks, no logs
@@ -442,6 +445,9 @@ func (g *guest) http(r *extism.HTTPRequest) (res *extism.HTTPResponse, err error
 	var got *HTTPResponse
 	g.await("http_request", false, func(ctx context.Context, call *HostCall) (err error) {
 		got, err = g.inst.plugin.http(ctx, call, &HTTPRequest{Method: r.Method, URL: r.URL, Headers: r.Headers, Body: bytes.Clone(r.Body)})
+		if most := g.inst.plugin.limits.HTTPBytes; err == nil && most != 0 && len(got.Body) > max(most, 0) {
+			err = errorf(CodeHTTPLimit, "the response has %d bytes; at most %d are allowed", len(got.Body), max(most, 0))
+		}
 		return err
 	})
 	return &extism.HTTPResponse{Status: got.Status, Headers: got.Headers, Body: got.Body}, nil

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
 	"github.com/ledge-run/ledge/runtime/wasm/meter"
 )
 
@@ -32,6 +33,8 @@ type Limits struct {
 	LogBytes    int           // log lines, standard output and standard error together; default [DefaultLogBytes]
 	HostCalls   int           // calls into the host; default [DefaultHostCalls]
 	KVBytes     int           // keys and values that pass between guest and store; default [DefaultKVBytes]
+	VarBytes    int           // names and values of all Extism vars together; default [DefaultVarBytes], less than 0 for none
+	HTTPBytes   int           // the body of one response to http_request; default what the host's HTTP allows, less than 0 for none
 	Tokens      int           // of models that a call may use through host functions; default [DefaultTokens]
 	Instances   int           // live instances of the plugin; default min(4, 2*GOMAXPROCS)
 	// Wait is how long a call stands in line for an instance, apart from Timeout: on a busy device a burst should queue,
@@ -48,6 +51,7 @@ const (
 	DefaultStackBytes  = meter.StackBytes
 	DefaultOutputBytes = 4 << 20
 	DefaultKVBytes     = 16 << 20
+	DefaultVarBytes    = 1 << 20
 	DefaultLogBytes    = 64 << 10
 	DefaultTokens      = 4096
 	DefaultHostCalls   = 4_000_000 // the Extism ABI moves 8 bytes a call: 4 million are 32 MB
@@ -83,6 +87,9 @@ func (l Limits) withDefaults() Limits {
 	def(&l.HostCalls, DefaultHostCalls)
 	def(&l.KVBytes, DefaultKVBytes)
 	def(&l.Tokens, DefaultTokens)
+	if l.VarBytes == 0 {
+		l.VarBytes = DefaultVarBytes
+	}
 	def(&l.StackBytes, DefaultStackBytes)
 	l.StackBytes = min(l.StackBytes, DefaultStackBytes)
 	def(&l.Instances, min(4, 2*runtime.GOMAXPROCS(0)))
@@ -150,6 +157,9 @@ type HostFunction struct {
 	Func  func(ctx context.Context, call *HostCall, stack []uint64) error
 }
 
+// Vars are the variables of Extism plugins, for calls that have them in common. The zero value is empty.
+type Vars = extism.Vars
+
 // Call names an export and its input.
 type Call struct {
 	Export string
@@ -158,6 +168,9 @@ type Call struct {
 	// Timeout shortens the plugin's limit for this call; 0 or anything longer leaves Limits.Timeout in force. The
 	// context's deadline applies as well. Time starts when the call has its instance.
 	Timeout time.Duration
+	// Vars are the Extism vars that the call finds, and where it leaves those it sets, even if it fails. Two calls must
+	// not have the same at once. nil: it finds none, and what it sets is forgotten.
+	Vars *Vars
 	// Untimed leaves Result.Duration 0. That saves two looks at the clock, which may cost more than a small call.
 	Untimed bool
 }

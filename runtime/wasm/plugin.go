@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,7 +65,7 @@ func (p *Plugin) failf(code Code, export, format string, args ...any) *Error {
 }
 
 func (p *Plugin) describe(info *meter.Info) {
-	p.abi = abiOf(info)
+	p.abi = ABIOf(info)
 	p.byName = make(map[string]int)
 	for _, e := range info.Exports {
 		if e.Kind != meter.KindFunc {
@@ -73,7 +74,7 @@ func (p *Plugin) describe(info *meter.Info) {
 		p.exports = append(p.exports, e.Name)
 		r := e.Type.Results
 		p.byName[e.Name] = len(p.entries)
-		p.entries = append(p.entries, function{e.Name, len(e.Type.Params) == 0 &&
+		p.entries = append(p.entries, function{e.Name, signature(e.Type), len(e.Type.Params) == 0 &&
 			(len(r) == 0 || len(r) == 1 && (r[0] == byte(I32) || r[0] == byte(I64)))})
 	}
 	for _, i := range info.Imports {
@@ -83,8 +84,28 @@ func (p *Plugin) describe(info *meter.Info) {
 
 // function is an exported function.
 type function struct {
-	name     string
-	callable bool // has the calling convention's signature
+	name, signature string
+	callable        bool // has the calling convention's signature
+}
+
+// maxListed bounds the exports that an error lists.
+const maxListed = 12
+
+// callable says what can be called, for errors.
+func (p *Plugin) callable() string {
+	var names []string
+	for _, f := range p.entries {
+		if f.callable {
+			names = append(names, f.name)
+		}
+	}
+	switch n := len(names); {
+	case n == 0:
+		return "it has none that can be called"
+	case n > maxListed:
+		return fmt.Sprintf("it has %s and %d others", strings.Join(names[:maxListed], ", "), n-maxListed)
+	}
+	return "it has " + strings.Join(names, ", ")
 }
 
 // find returns the index of an export, or -1. Most plugins have a few, which are found faster without a map.
@@ -109,7 +130,7 @@ func (p *Plugin) Name() string { return p.name }
 // Digest is "sha256:" and the hex digest of the module as it was given.
 func (p *Plugin) Digest() string { return p.digest }
 
-// ABI is "extism", "http-wasm", "wasip1" (WASI and nothing else) or "plain".
+// ABI is the module's by [ABIOf].
 func (p *Plugin) ABI() string { return p.abi }
 
 // Exports lists the functions that the module exports, in its order. The caller must not change the slice.
@@ -128,9 +149,9 @@ func (p *Plugin) Call(ctx context.Context, c Call) (res Result, err error) {
 	export := p.find(c.Export)
 	switch {
 	case export < 0:
-		return res, p.count(p.failf(CodeNoExport, c.Export, "the module has no such export"))
+		return res, p.count(p.failf(CodeNoExport, c.Export, "the module has no such export; %s", p.callable()))
 	case !p.entries[export].callable:
-		return res, p.count(p.failf(CodeNoExport, c.Export, "does not have the signature () -> i32"))
+		return res, p.count(p.failf(CodeNoExport, c.Export, "has the signature %s, not () -> (i32), so other modules may call it and hosts not; %s", p.entries[export].signature, p.callable()))
 	}
 	probe, err := p.breaker.enter()
 	if err != nil {

@@ -24,7 +24,7 @@ var desk struct {
 	messages [16]Message
 	models   [8]Model
 	tools    [16]string
-	out      [1 << 10]byte
+	out      [4 << 10]byte
 	in       [4 << 10]byte
 }
 

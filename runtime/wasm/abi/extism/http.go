@@ -23,7 +23,7 @@ type HTTPResponse struct {
 func httpRequest(k *Kernel, s []uint64) error {
 	k.httpStatus, k.httpHeaders = 0, nil
 	if k.HTTP == nil {
-		return fmt.Errorf("http_request: %w: the plugin has no capability http", ErrDenied)
+		return fmt.Errorf("http_request: %w: the plugin has no capability http; ask for http in its manifest and grant it in the policy (ledge plugin call: --grant 'http=GET https://HOST')", ErrDenied)
 	}
 	doc, err := k.Read(s[0])
 	if err != nil {

@@ -4,7 +4,8 @@
 // A guest and its host exchange bytes through blocks in a memory of the host. The guest names a block by its offset,
 // a number that it is free to make up; so every offset is checked: it must lie, with all bytes that are read or
 // written, inside one block that is allocated now. The reference lets a guest read and write the whole kernel memory.
-// Other differences: vars last for one call, and http_request is refused unless the host lends HTTP.
+// Other differences: vars last for one call unless the caller keeps them, and http_request is refused unless the host
+// lends HTTP.
 //
 // The package knows nothing of the engine or of limits other than memory; those are its caller's. A [Kernel] serves
 // one instance and is not safe for concurrent use. Start reading at [Functions].
@@ -58,6 +59,8 @@ type Kernel struct {
 	Log func(level int, text []byte) error
 	// HTTP makes a request of the guest; nil refuses it. An error stops the guest.
 	HTTP func(*HTTPRequest) (*HTTPResponse, error)
+	// VarBytes bounds the names and values of all vars together; 0 or less allows none.
+	VarBytes int
 	// Moved counts the bytes that functions copied or cleared, for a caller that looks at the clock by it.
 	Moved int
 
@@ -74,26 +77,31 @@ type Kernel struct {
 	outLen      uint64
 	errOff      uint64
 	errLen      uint64
-	vars        vars
+	vars        *Vars // own, or the caller's
+	own         Vars
 	httpStatus  int
 	httpHeaders map[string]string
 }
 
 // Begin starts a call with input, which is read until the call ends.
 func (k *Kernel) Begin(input []byte) {
-	k.input = input
+	k.input, k.vars = input, &k.own
 	k.held, k.peak = 0, 0
 }
 
+// Lend makes v the vars of the call that has begun: it finds what v holds, and leaves there what it sets.
+func (k *Kernel) Lend(v *Vars) { k.vars = v }
+
 // Rest ends a call that used no function of the ABI.
-func (k *Kernel) Rest() { k.input = nil }
+func (k *Kernel) Rest() { k.input, k.vars = nil, nil }
 
 // End forgets everything of the call.
 func (k *Kernel) End() {
 	k.reset()
 	k.input = nil
 	k.httpStatus, k.httpHeaders = 0, nil
-	k.vars.reset()
+	k.vars = nil
+	k.own.reset()
 	if cap(k.arena) > keepBytes {
 		k.arena = nil
 	}

@@ -52,7 +52,7 @@ func TestKernel_BlocksAreZeroAndBounded(t *testing.T) {
 func FuzzKernel(f *testing.F) {
 	f.Add([]byte{0, 9, 0, 9, 1, 0, 0, 3, 2, 1})
 	f.Fuzz(func(t *testing.T, script []byte) {
-		k := &Kernel{Reserve: func(n uint64) bool { return n < 1<<20 }, Config: map[string]string{"k": "v"}}
+		k := &Kernel{VarBytes: 1 << 10, Reserve: func(n uint64) bool { return n < 1<<20 }, Config: map[string]string{"k": "v"}}
 		k.Begin([]byte("some input"))
 		fs := Functions()
 		live := []uint64{0, base}

@@ -1,19 +1,18 @@
 package extism
 
-// MaxVarBytes bounds the names and values of all vars of a call.
-const MaxVarBytes = 1 << 20
+import "fmt"
 
-// varOverhead is counted for each var beside its bytes, so that many small ones are bounded too.
-const varOverhead = 64
+// maxVars bounds how many vars there are, so that many small ones are bounded too.
+const maxVars = 16 << 10
 
 // indexFrom is the number of vars from which they are found by an index: mostly there are one or two.
 const indexFrom = 16
 
-// vars are a guest's variables. The zero value is empty. Room is kept from one call to the next, bytes are not.
-type vars struct {
+// Vars are a guest's variables. The zero value is empty. They are not safe for concurrent use.
+type Vars struct {
 	list  []variable
 	index map[string]int // of list; nil while it is short
-	bytes int
+	bytes int            // of names and values
 }
 
 type variable struct {
@@ -21,7 +20,7 @@ type variable struct {
 	unset       bool
 }
 
-func (v *vars) find(name []byte) *variable {
+func (v *Vars) find(name []byte) *variable {
 	if v.index != nil {
 		if i, ok := v.index[string(name)]; ok {
 			return &v.list[i]
@@ -37,31 +36,32 @@ func (v *vars) find(name []byte) *variable {
 }
 
 // get returns nil for a var that is not set.
-func (v *vars) get(name []byte) []byte {
+func (v *Vars) get(name []byte) []byte {
 	if x := v.find(name); x != nil && !x.unset {
 		return x.value
 	}
 	return nil
 }
 
-func (v *vars) size(x *variable) int { return len(x.name) + len(x.value) + varOverhead }
-
 // unset keeps the name's place, which costs what an empty var costs.
-func (v *vars) unset(name []byte) {
+func (v *Vars) unset(name []byte) {
 	if x := v.find(name); x != nil && !x.unset {
 		v.bytes -= len(x.value)
 		x.value, x.unset = x.value[:0], true
 	}
 }
 
-func (v *vars) set(name, value []byte) error {
+func (v *Vars) set(name, value []byte, most int) error {
 	x := v.find(name)
-	total := v.bytes + len(name) + len(value) + varOverhead
+	total := v.bytes + len(name) + len(value)
 	if x != nil {
-		total -= v.size(x)
+		total -= len(x.name) + len(x.value)
 	}
-	if total > MaxVarBytes {
-		return ErrVarsFull
+	if total > most {
+		return fmt.Errorf("%w: at most %d bytes of names and values are allowed", ErrVarsFull, max(most, 0))
+	}
+	if x == nil && len(v.list) >= maxVars {
+		return fmt.Errorf("%w: at most %d are allowed", ErrVarsFull, maxVars)
 	}
 	v.bytes = total
 	if x == nil {
@@ -86,7 +86,8 @@ func (v *vars) set(name, value []byte) error {
 	return nil
 }
 
-func (v *vars) reset() {
+// reset empties it. Room is kept, bytes are not.
+func (v *Vars) reset() {
 	held := 0
 	for i := range v.list {
 		held += cap(v.list[i].name) + cap(v.list[i].value)
@@ -123,7 +124,7 @@ func varSet(k *Kernel, s []uint64) error {
 		return err
 	}
 	k.Moved += len(value)
-	if err := k.vars.set(name, value); err != nil {
+	if err := k.vars.set(name, value, k.VarBytes); err != nil {
 		return err
 	}
 	k.Free(s[0])
