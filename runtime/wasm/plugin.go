@@ -54,6 +54,7 @@ type code struct {
 	userCode wazero.CompiledModule
 	linked   []*linkedCode
 	snapshot atomic.Pointer[snapshot] // from the first instance, which is made under codeMu
+	settled  atomic.Bool              // it was asked for huge pages
 }
 
 func (p *Plugin) fail(code Code, export string, err error) *Error {
@@ -177,7 +178,9 @@ func (p *Plugin) call(ctx context.Context, c *Call, export int, res *Result) err
 		timeout = c.Timeout
 	}
 	err = inst.call(ctx, c, export, timeout, res)
-	inst.calls++
+	if inst.calls++; inst.calls == popular {
+		p.pool.collect(inst)
+	}
 	p.pool.release(inst)
 	return err
 }

@@ -220,10 +220,15 @@ func (p *pool) recycle(inst *instance, s *snapshot) {
 	p.put(inst)
 }
 
+// popular is from how many calls on a plugin's code is worth huge pages.
+const popular = 200
+
 // collect takes over what an instance counted. The caller holds the instance, if there is one.
 func (p *pool) collect(inst *instance) {
 	if inst != nil && inst.calls > 0 {
-		p.calls.Add(inst.calls)
+		if p.calls.Add(inst.calls) >= popular && !inst.code.settled.Swap(true) {
+			go collapseCode()
+		}
 		inst.calls = 0
 	}
 }
