@@ -103,7 +103,11 @@ func modelAnswersAreValid(t *testing.T, path string, schemas int) {
 			text, res := generate(t, e, p, seed, 0)
 			tokens += res.CompletionTokens
 			if res.FinishReason == engine.FinishLength {
-				if cut++; seed > 20 {
+				cut++
+				if strings.Contains(schema, `"$ref"`) && seed >= 2 {
+					break // a model may go on into a recursion for ever
+				}
+				if seed > 20 {
 					t.Fatalf("schema %s\nnever fits the context: %q", schema, text)
 				}
 				continue

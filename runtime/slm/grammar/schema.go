@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,7 +39,8 @@ func schemaSource(b *builder, doc string) (expr, error) {
 	if err != nil {
 		return nil, &SchemaError{"", err.Error()}
 	}
-	c := &schemaCompiler{b: b, root: v, rules: map[string]int{}, ids: map[*object]int{}}
+	c := &schemaCompiler{b: b, rules: map[string]int{}, ids: map[*object]int{}}
+	c.index(v)
 	return c.compile([]part{{raw: v}})
 }
 
@@ -55,15 +55,15 @@ func (b *builder) space() expr {
 type part struct {
 	raw    any
 	path   string
-	own    bool  // the keywords beside $ref, allOf, anyOf, oneOf
-	choice []any // one of these
-	one    bool  // exactly one
-	chain  []*object
+	own    bool      // the keywords beside $ref, allOf, anyOf, oneOf
+	choice []any     // one of these
+	one    bool      // exactly one
+	chain  []*object // the schemas that this one applies with, outermost first
 }
 
 type schemaCompiler struct {
 	b     *builder
-	root  any
+	names schemaNames
 	rules map[string]int // by the parts of a conjunction
 	ids   map[*object]int
 	work  int
@@ -86,7 +86,7 @@ func (p *part) below(raw any, steps ...any) part {
 
 // refused are keywords that ask for something which cannot be enforced here.
 var refused = []string{"not", "if", "then", "else", "patternProperties", "propertyNames", "dependentRequired", "dependentSchemas", "dependencies",
-	"contains", "minContains", "maxContains", "unevaluatedProperties", "unevaluatedItems", "$dynamicRef", "$recursiveRef", "contentEncoding", "contentSchema"}
+	"contains", "minContains", "maxContains", "unevaluatedItems", "$dynamicRef", "$recursiveRef", "contentSchema"}
 
 // flatten takes a conjunction apart into schemas' own keywords and choices. none: one of the parts is false.
 func (c *schemaCompiler) flatten(parts []part) (flat []part, none bool, err error) {
@@ -126,7 +126,7 @@ func (c *schemaCompiler) flatten(parts []part) (flat []part, none bool, err erro
 			}
 			seen[raw] = true
 			chain := append(slices.Clone(p.chain), raw)
-			flat = append(flat, part{raw: raw, path: p.path, own: true})
+			flat = append(flat, part{raw: raw, path: p.path, own: true, chain: chain})
 			if ref, ok := raw.m["$ref"]; ok {
 				target, err := c.resolve(&p, ref)
 				if err != nil {
@@ -173,41 +173,6 @@ func (p *part) alternatives() []part {
 		out = append(out, sub)
 	}
 	return out
-}
-
-func (c *schemaCompiler) resolve(p *part, ref any) (part, error) {
-	text, ok := ref.(string)
-	if !ok || !strings.HasPrefix(text, "#") {
-		return part{}, p.errorf("$ref %s leads outside the schema; only #/... is followed", short(ref))
-	}
-	at, path := c.root, text[1:]
-	if path != "" && path[0] != '/' {
-		return part{}, p.errorf("$ref %s names an anchor; write it as a path, such as #/$defs/name", short(ref))
-	}
-	for step := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
-		if path == "" || path == "/" {
-			break
-		}
-		if unescaped, err := url.PathUnescape(step); err == nil {
-			step = unescaped
-		}
-		step = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
-		switch v := at.(type) {
-		case *object:
-			at, ok = v.m[step]
-		case []any:
-			i, err := strconv.Atoi(step)
-			if ok = err == nil && i >= 0 && i < len(v); ok {
-				at = v[i]
-			}
-		default:
-			ok = false
-		}
-		if !ok {
-			return part{}, p.errorf("$ref %s leads nowhere", short(ref))
-		}
-	}
-	return part{raw: at, path: path}, nil
 }
 
 // key names a conjunction: equal keys are the same schemas.
@@ -321,6 +286,7 @@ type shape struct {
 	maxProps   int // -1: no limit
 	minItems   int
 	maxItems   int
+	rest       *part // what properties must be that no part names; nil: anything
 }
 
 func (c *schemaCompiler) gather(flat []part) (*shape, error) {
@@ -402,12 +368,14 @@ func (s *shape) keyword(p *part, k string, v any) error {
 		}
 		s.text.patterns = append(s.text.patterns, text)
 	case "format":
-		text, _ := v.(string)
-		pattern, ok := formats[text]
-		if !ok {
-			return fmt.Errorf("the format %s cannot be enforced; these can: %s", short(v), formatNames())
+		return s.format(p, v)
+	case "contentEncoding":
+		if v != "base64" {
+			return fmt.Errorf("the encoding %s cannot be enforced; base64 can", short(v))
 		}
-		s.text.patterns = append(s.text.patterns, pattern)
+		s.text.patterns = append(s.text.patterns, formats["byte"])
+	case "unevaluatedProperties":
+		return s.closeProperties(p, v)
 	case "minItems":
 		return raise(&s.minItems)
 	case "maxItems":

@@ -3,36 +3,9 @@ package grammar
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
-	"strings"
 )
-
-// formats are the formats that can be enforced, as patterns. Texts that match are of the format; where it allows more
-// (quoted local parts of e-mail addresses, leap seconds), they stay in the part in common use.
-var formats = map[string]string{
-	"date":      `^` + datePattern + `$`,
-	"time":      `^` + timePattern + `$`,
-	"date-time": `^` + datePattern + `T` + timePattern + `$`,
-	"duration":  `^P([0-9]{1,4}W|[0-9]{1,4}Y([0-9]{1,2}M([0-9]{1,2}D)?)?|[0-9]{1,4}M([0-9]{1,2}D)?|[0-9]{1,4}D|([0-9]{1,4}D)?T([0-9]{1,4}H([0-9]{1,2}M([0-9]{1,2}S)?)?|[0-9]{1,4}M([0-9]{1,2}S)?|[0-9]{1,4}S))$`,
-	"uuid":      `^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`,
-	"email":     `^[A-Za-z0-9_+-]{1,16}(\.[A-Za-z0-9_+-]{1,16}){0,2}@` + hostPattern + `$`,
-	"hostname":  `^` + hostPattern + `$`,
-	"ipv4":      `^` + bytePattern + `(\.` + bytePattern + `){3}$`,
-	"ipv6":      `^[0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}$`,
-	"uri":       `^https?://` + hostPattern + `(/[A-Za-z0-9._~-]*)*$`,
-}
-
-const (
-	datePattern = `([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|` +
-		`([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)`
-	timePattern = `([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])`
-	bytePattern = `(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])`
-	hostPattern = `[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?(\.[a-z]([a-z0-9-]{0,14}[a-z0-9])?){1,3}`
-)
-
-func formatNames() string { return strings.Join(slices.Sorted(maps.Keys(formats)), ", ") }
 
 func searchRegexp(p string) (*regexp.Regexp, error) {
 	if _, err := parseRegex(p); err != nil {
@@ -252,7 +225,30 @@ func (s *shape) property(name string) []part {
 			out = append(out, p.below(extra, "additionalProperties"))
 		}
 	}
+	if s.rest != nil && len(out) == 0 {
+		out = append(out, *s.rest)
+	}
 	return out
+}
+
+// closeProperties takes the keyword unevaluatedProperties: properties that no part of the same schema speaks of are not
+// written but where they are required. What other schemas of a conjunction name the keyword does not see; these are
+// refused.
+func (s *shape) closeProperties(p *part, v any) error {
+	if v == true {
+		return nil
+	}
+	for _, q := range s.parts {
+		o := q.raw.(*object)
+		_, named := o.m["properties"]
+		_, more := o.m["additionalProperties"]
+		if (named || more) && !slices.Contains(q.chain, p.raw.(*object)) {
+			return fmt.Errorf("properties named at #%s, beside the schema that has the keyword, cannot be told from others", q.path)
+		}
+	}
+	rest := p.below(v, "unevaluatedProperties")
+	s.rest = &rest
+	return nil
 }
 
 // additional is what other properties must be, and whether they are to be written at all.
@@ -268,7 +264,7 @@ func (s *shape) additional() (all []part, written bool) {
 			all = append(all, p.below(extra, "additionalProperties"))
 		}
 	}
-	return all, asked || !named
+	return all, asked || !named && s.rest == nil
 }
 
 // object matches the objects of a shape.

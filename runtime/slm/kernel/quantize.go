@@ -9,17 +9,11 @@ import (
 // CanQuantize says whether Quantize writes the type.
 func (t Type) CanQuantize() bool {
 	switch t {
-	case F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, typeIQ4NL, typeIQ4XS:
+	case F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4:
 		return true
 	}
 	return false
 }
-
-// Types that have no name in kernel.go yet.
-const (
-	typeIQ4NL Type = 20
-	typeIQ4XS Type = 23
-)
 
 // Quantize writes the elements of src as blocks of a type, rounded exactly as ggml's reference does without an importance
 // matrix. len(dst) must be what src takes, and the type one that CanQuantize. It uses no state and may run on several
@@ -65,10 +59,12 @@ func Quantize(t Type, dst []byte, src []float32) {
 		block = quantizeQ5K
 	case Q6_K:
 		block = quantizeQ6K
-	case typeIQ4NL:
+	case IQ4_NL:
 		block = quantizeIQ4NL
-	case typeIQ4XS:
+	case IQ4_XS:
 		block = quantizeIQ4XS
+	case MXFP4:
+		block = quantizeMXFP4
 	}
 	n, size := t.BlockSize(), t.BlockBytes()
 	for ; len(src) > 0; dst, src = dst[size:], src[n:] {
@@ -263,4 +259,27 @@ func quantizeIQ4XS(dst []byte, x []float32) {
 		high |= uint16(l>>4) << (2 * i)
 	}
 	binary.LittleEndian.PutUint16(dst[2:], high)
+}
+
+// quantizeMXFP4 takes the power of two of the largest value for scale, and of the codes the nearest, the first of equals.
+func quantizeMXFP4(dst []byte, x []float32) {
+	if most := abs32(extreme(x)); most > 0 {
+		// The logarithm is rounded to float32, as ggml's is: just below a power of two it may come out as that.
+		dst[0] = byte(max(math.Floor(float64(float32(math.Log2(float64(most)))))-2+127, 0))
+	} else {
+		dst[0] = 0
+	}
+	d := halfE8M0(dst[0])
+	nearest := func(v float32) byte {
+		at, least := 0, abs32(v)
+		for i, c := range valuesFP4[1:] {
+			if far := abs32(float32(float32(c)*d) - v); far < least {
+				at, least = i+1, far
+			}
+		}
+		return byte(at)
+	}
+	for i := range 16 {
+		dst[1+i] = nearest(x[i]) | nearest(x[16+i])<<4
+	}
 }

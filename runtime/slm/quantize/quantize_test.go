@@ -162,7 +162,7 @@ func TestRecipe_FallsBackWhereBlocksDoNotFit(t *testing.T) {
 		to   kernel.Type
 		n    int
 		want kernel.Type
-	}{{kernel.Q4_K, 896, kernel.Q5_0}, {kernel.Q6_K, 896, kernel.Q8_0}, {kernel.Q5_K, 896, kernel.Q5_1}, {kernel.Q2_K, 64, iq4NL}, {kernel.Q4_K, 512, kernel.Q4_K}, {kernel.Q4_0, 33, kernel.F16}} {
+	}{{kernel.Q4_K, 896, kernel.Q5_0}, {kernel.Q6_K, 896, kernel.Q8_0}, {kernel.Q5_K, 896, kernel.Q5_1}, {kernel.Q2_K, 64, kernel.IQ4_NL}, {kernel.Q4_K, 512, kernel.Q4_K}, {kernel.Q4_0, 33, kernel.F16}} {
 		if got := fallback(tc.to, tc.n); got != tc.want {
 			t.Errorf("%s for rows of %d: %s, not %s", tc.to, tc.n, got, tc.want)
 		}

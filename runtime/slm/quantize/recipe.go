@@ -21,13 +21,9 @@ var recipes = []Recipe{
 	{"Q4_0", kernel.Q4_0, 2}, {"Q4_1", kernel.Q4_1, 3}, {"Q5_0", kernel.Q5_0, 8}, {"Q5_1", kernel.Q5_1, 9}, {"Q8_0", kernel.Q8_0, 7},
 	{"Q2_K", kernel.Q2_K, 10}, {"Q2_K_S", kernel.Q2_K, 21}, {"Q3_K_S", kernel.Q3_K, 11}, {"Q3_K_M", kernel.Q3_K, 12}, {"Q3_K_L", kernel.Q3_K, 13},
 	{"Q4_K_S", kernel.Q4_K, 14}, {"Q4_K_M", kernel.Q4_K, 15}, {"Q5_K_S", kernel.Q5_K, 16}, {"Q5_K_M", kernel.Q5_K, 17}, {"Q6_K", kernel.Q6_K, 18},
-	{"IQ4_NL", iq4NL, 25}, {"IQ4_XS", iq4XS, 30},
+	{"IQ4_NL", kernel.IQ4_NL, 25}, {"IQ4_XS", kernel.IQ4_XS, 30},
+	{"MXFP4", kernel.MXFP4, 38}, {"MXFP4_MOE", kernel.MXFP4, 38}, // of experts alone; llama.cpp has this one only
 }
-
-const (
-	iq4NL kernel.Type = 20
-	iq4XS kernel.Type = 23
-)
 
 // Names lists the recipes.
 func Names() []string {
@@ -120,8 +116,12 @@ func (p *plan) typeOf(t *gguf.Tensor) kernel.Type {
 	}
 	n := t.Dims[0]
 	switch {
+	case p.Name == "MXFP4_MOE":
+		if len(t.Dims) < 3 || t.Dims[2] == 1 {
+			to = kernel.Q8_0
+		}
 	case t.Name == "output.weight" || p.tied && t.Name == "token_embd.weight":
-		if n%to.BlockSize() != 0 {
+		if n%to.BlockSize() != 0 || to == kernel.MXFP4 {
 			to = kernel.Q8_0
 		} else if to != kernel.Q8_0 {
 			to = kernel.Q6_K
@@ -246,8 +246,8 @@ func fallback(to kernel.Type, n int) kernel.Type {
 		return to
 	}
 	switch to {
-	case kernel.Q2_K, kernel.Q3_K, iq4XS:
-		to = iq4NL
+	case kernel.Q2_K, kernel.Q3_K, kernel.IQ4_XS:
+		to = kernel.IQ4_NL
 	case kernel.Q4_K:
 		to = kernel.Q5_0
 	case kernel.Q5_K:
