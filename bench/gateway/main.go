@@ -1,6 +1,7 @@
 // Command gateway measures what the whole pipeline adds to a request: router and two guards, each a sandboxed plugin,
-// in front of a mock model server. In the same run, request by request in turn, the mock is asked directly, through
-// ledge, and through Portkey's gateway (npm), so that all see the same machine at the same moment.
+// in front of a mock model server. In the same run, a short block of requests each in turn, the mock is asked directly,
+// through ledge, and through Portkey's gateway (npm), so that all see the same machine, and each is asked as a busy client
+// asks: one request after the other.
 //
 //	make build && go run ./bench/gateway            # Portkey joins if it is installed: cd bench/gateway && npm ci
 //	go run ./bench/gateway -n 5000 -size 10000
@@ -30,12 +31,13 @@ import (
 func main() {
 	n := flag.Int("n", 2000, "measured requests of each way")
 	warm := flag.Int("warm", 300, "requests of each way before that")
+	block := flag.Int("block", 50, "requests of one way before the next has its turn; with 1 each finds the processor's caches full of the others' work")
 	size := flag.Int("size", 200, "bytes of the prompt")
 	binary := flag.String("ledge", "bin/ledge", "the ledge binary")
 	portkey := flag.String("portkey", "bench/gateway/node_modules/@portkey-ai/gateway/build/start-server.js", "Portkey's server")
 	asJSON := flag.Bool("json", false, "print one JSON document")
 	flag.Parse()
-	if err := run(*n, *warm, *size, *binary, *portkey, *asJSON); err != nil {
+	if err := run(*n, *warm, *block, *size, *binary, *portkey, *asJSON); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/gateway:", err)
 		os.Exit(1)
 	}
@@ -54,7 +56,7 @@ type way struct {
 	Added   float64           `json:"added_p50_ms"`
 }
 
-func run(n, warm, size int, binary, portkey string, asJSON bool) error {
+func run(n, warm, block, size int, binary, portkey string, asJSON bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithCancel(ctx)
@@ -88,7 +90,7 @@ func run(n, warm, size int, binary, portkey string, asJSON bool) error {
 	for _, w := range ways {
 		w.client = &http.Client{Transport: &http.Transport{Proxy: nil, MaxIdleConnsPerHost: 1}, Timeout: time.Minute}
 	}
-	if err := measure(ctx, ways, n, warm, size); err != nil {
+	if err := measure(ctx, ways, n, warm, block, size); err != nil {
 		return err
 	}
 	for _, w := range ways {
@@ -99,7 +101,7 @@ func run(n, warm, size int, binary, portkey string, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(os.Stdout).Encode(map[string]any{"requests": n, "prompt_bytes": size, "cores": runtime.NumCPU(), "ways": ways})
 	}
-	fmt.Printf("%d requests each, in turn, concurrency 1, prompt of %d bytes, %d cores; cache off\n", n, size, runtime.NumCPU())
+	fmt.Printf("%d requests each, in blocks of %d, concurrency 1, prompt of %d bytes, %d cores; cache off\n", n, block, size, runtime.NumCPU())
 	fmt.Printf("%-42s %9s %9s %12s\n", "", "p50 ms", "p99 ms", "added p50 ms")
 	for _, w := range ways {
 		fmt.Printf("%-42s %9.3f %9.3f %12.3f\n", w.Name, w.P50, w.P99, w.Added)
@@ -112,21 +114,23 @@ func run(n, warm, size int, binary, portkey string, asJSON bool) error {
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// measure asks each way in turn, warm times unmeasured first.
-func measure(ctx context.Context, ways []*way, n, warm, size int) error {
-	for i := range warm + n {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		prompt := prompt(i, size)
+// measure asks each way in turn, block requests at a time, warm times unmeasured first.
+func measure(ctx context.Context, ways []*way, n, warm, block, size int) error {
+	total, block := warm+n, max(block, 1)
+	for first := 0; first < total; first += block {
 		for k := range ways {
-			w := ways[(i+k)%len(ways)]
-			d, err := w.ask(prompt)
-			if err != nil {
-				return fmt.Errorf("%s: %w", w.Name, err)
-			}
-			if i >= warm {
-				w.times = append(w.times, d)
+			w := ways[(first/block+k)%len(ways)]
+			for i := first; i < min(first+block, total); i++ {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				d, err := w.ask(prompt(i, size))
+				if err != nil {
+					return fmt.Errorf("%s: %w", w.Name, err)
+				}
+				if i >= warm {
+					w.times = append(w.times, d)
+				}
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,9 +9,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ledge-run/ledge/runtime/config"
 )
 
 // errNotRunning says that no appliance answers at the administration address.
@@ -19,24 +23,36 @@ var errNotRunning = errors.New("no appliance is running")
 // maxAdminAnswer bounds what is read from the administration API, in bytes.
 const maxAdminAnswer = 64 << 20
 
-// askAdmin makes one request to a running appliance's administration API and decodes its answer into out.
-func askAdmin(ctx context.Context, address, method, path string, body, out any) error {
+// askAdmin makes one request to the administration API of the appliance that the configuration describes and decodes its
+// answer into out. Where it asks for credentials, that of LEDGE_API_KEY is sent.
+func askAdmin(ctx context.Context, cfg *config.Config, method, path string, body, out any) error {
 	var payload io.Reader
 	if body != nil {
 		doc, err := json.Marshal(body)
 		if err != nil {
 			return err
 		}
-		payload = strings.NewReader(string(doc))
+		payload = bytes.NewReader(doc)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+loopback(address)+path, payload)
+	client, scheme, err := applianceClient(cfg)
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}, Timeout: 5 * time.Minute}
+	if config.Loopback(cfg.Admin) {
+		scheme = "http" // serve answers tools on this machine plainly
+	}
+	client.Timeout = 5 * time.Minute
+	req, err := http.NewRequestWithContext(ctx, method, scheme+"://"+loopback(cfg.Admin)+path, payload)
+	if err != nil {
+		return err
+	}
+	key := os.Getenv(keyVariable)
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
 	resp, err := client.Do(req)
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("%w at %s", errNotRunning, address)
+		return fmt.Errorf("%w at %s", errNotRunning, cfg.Admin)
 	}
 	if err != nil {
 		return err
@@ -46,7 +62,10 @@ func askAdmin(ctx context.Context, address, method, path string, body, out any) 
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode >= 400 {
+	switch {
+	case resp.StatusCode == http.StatusUnauthorized && key == "":
+		return fmt.Errorf("the administration API at %s asks for a credential: put an administrator's or operator's key into %s", cfg.Admin, keyVariable)
+	case resp.StatusCode >= 400:
 		return answerError(doc, method+" "+path+": "+resp.Status)
 	}
 	return json.Unmarshal(doc, out)
@@ -55,7 +74,7 @@ func askAdmin(ctx context.Context, address, method, path string, body, out any) 
 // loopback is the address under which this machine reaches a listener that was told to take every interface. The banner
 // prints URLs, so they are understood too.
 func loopback(address string) string {
-	address = strings.TrimPrefix(address, "http://")
+	address = strings.TrimPrefix(strings.TrimPrefix(address, "https://"), "http://")
 	address, _, _ = strings.Cut(address, "/")
 	host, port, err := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip.IsUnspecified()) {

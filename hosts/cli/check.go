@@ -37,7 +37,7 @@ func newCheckCommand() *cobra.Command {
 				cfg.Admin = admin
 			}
 			var report state.Report
-			err = askAdmin(c.Context(), cfg.Admin, "POST", "/admin/v1/check", nil, &report)
+			err = askAdmin(c.Context(), cfg, "POST", "/admin/v1/check", nil, &report)
 			if errors.Is(err, errNotRunning) {
 				var store *state.Store
 				if store, err = offline(cfg); err == nil {
@@ -109,7 +109,7 @@ type memoryUse struct {
 // residents asks the running appliance for its models, or plans them.
 func residents(ctx context.Context, cfg *config.Config) (memoryUse, error) {
 	var m memoryUse
-	err := askAdmin(ctx, cfg.Admin, "GET", "/admin/v1/models", nil, &m)
+	err := askAdmin(ctx, cfg, "GET", "/admin/v1/models", nil, &m)
 	if errors.Is(err, errNotRunning) {
 		m.Models, m.Memory, err = runtime.PlanModels(cfg)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ledge-run/ledge/hosts/edge"
 	"github.com/ledge-run/ledge/runtime"
+	"github.com/ledge-run/ledge/runtime/config"
 	"github.com/ledge-run/ledge/runtime/extract"
 	"github.com/ledge-run/ledge/runtime/ingest"
 	"github.com/ledge-run/ledge/runtime/search"
@@ -63,12 +64,12 @@ func (f *docsFlags) open(ctx context.Context) (shelf, error) {
 	var status struct {
 		Data string `json:"data"`
 	}
-	err = askAdmin(ctx, cfg.Admin, "GET", "/admin/v1/status", nil, &status)
+	err = askAdmin(ctx, cfg, "GET", "/admin/v1/status", nil, &status)
 	dir, dirErr := cfg.DataDir()
 	if err == nil {
 		// An appliance with other data is not the one that is meant.
 		if f.admin != "" || f.site.data == "" || sameFolder(status.Data, dir) {
-			return &remoteShelf{cfg.Admin, f.tenant}, nil
+			return &remoteShelf{cfg, f.tenant}, nil
 		}
 	} else if !errors.Is(err, errNotRunning) {
 		return nil, err
@@ -94,7 +95,10 @@ func sameFolder(a, b string) bool {
 }
 
 // remoteShelf is a running appliance.
-type remoteShelf struct{ admin, tenant string }
+type remoteShelf struct {
+	cfg    *config.Config
+	tenant string
+}
 
 func (s *remoteShelf) path(p string) string {
 	return "/admin/v1/documents" + p + "?tenant=" + url.QueryEscape(s.tenant)
@@ -102,13 +106,13 @@ func (s *remoteShelf) path(p string) string {
 
 func (s *remoteShelf) Add(ctx context.Context, docs []edge.NewDocument) (*ingest.Job, error) {
 	job := &ingest.Job{}
-	return job, askAdmin(ctx, s.admin, "POST", s.path(""), map[string]any{"documents": docs}, job)
+	return job, askAdmin(ctx, s.cfg, "POST", s.path(""), map[string]any{"documents": docs}, job)
 }
 
 func (s *remoteShelf) Wait(ctx context.Context, id string, progress func(*ingest.Job)) (*ingest.Job, error) {
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
 		job := &ingest.Job{}
-		if err := askAdmin(ctx, s.admin, "GET", s.path("/jobs/"+url.PathEscape(id)), nil, job); err != nil {
+		if err := askAdmin(ctx, s.cfg, "GET", s.path("/jobs/"+url.PathEscape(id)), nil, job); err != nil {
 			return nil, err
 		}
 		progress(job)
@@ -125,30 +129,30 @@ func (s *remoteShelf) Wait(ctx context.Context, id string, progress func(*ingest
 
 func (s *remoteShelf) Jobs(ctx context.Context) ([]ingest.Job, error) {
 	var out struct{ Jobs []ingest.Job }
-	err := askAdmin(ctx, s.admin, "GET", s.path("/jobs"), nil, &out)
+	err := askAdmin(ctx, s.cfg, "GET", s.path("/jobs"), nil, &out)
 	return out.Jobs, err
 }
 
 func (s *remoteShelf) List(ctx context.Context) ([]search.Document, error) {
 	var out struct{ Documents []search.Document }
-	err := askAdmin(ctx, s.admin, "GET", s.path(""), nil, &out)
+	err := askAdmin(ctx, s.cfg, "GET", s.path(""), nil, &out)
 	return out.Documents, err
 }
 
 func (s *remoteShelf) Remove(ctx context.Context, doc string) (*search.Document, error) {
 	out := &search.Document{}
-	return out, askAdmin(ctx, s.admin, "DELETE", s.path("/"+(&url.URL{Path: doc}).EscapedPath()), nil, out)
+	return out, askAdmin(ctx, s.cfg, "DELETE", s.path("/"+(&url.URL{Path: doc}).EscapedPath()), nil, out)
 }
 
 func (s *remoteShelf) Search(ctx context.Context, req *edge.SearchRequest) ([]search.Hit, error) {
 	var out struct{ Hits []search.Hit }
-	err := askAdmin(ctx, s.admin, "POST", s.path("/search"), req, &out)
+	err := askAdmin(ctx, s.cfg, "POST", s.path("/search"), req, &out)
 	return out.Hits, err
 }
 
 func (s *remoteShelf) Erase(ctx context.Context, req runtime.EraseRequest) (*runtime.EraseReport, error) {
 	out := &runtime.EraseReport{}
-	return out, askAdmin(ctx, s.admin, "POST", "/admin/v1/erase", req, out)
+	return out, askAdmin(ctx, s.cfg, "POST", "/admin/v1/erase", req, out)
 }
 
 func (s *remoteShelf) Close() error { return nil }

@@ -15,7 +15,7 @@ func (s *remoteShelf) Reindex(ctx context.Context, progress func(search.Reindexe
 	var all search.Reindexed
 	for {
 		var turn edge.Reindexing
-		if err := askAdmin(ctx, s.admin, "POST", s.path("/reindex"), nil, &turn); err != nil {
+		if err := askAdmin(ctx, s.cfg, "POST", s.path("/reindex"), nil, &turn); err != nil {
 			return all, err
 		}
 		all.Documents, all.Chunks = all.Documents+turn.Documents, all.Chunks+turn.Chunks

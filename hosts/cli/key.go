@@ -90,7 +90,7 @@ func newKeyAddCommand() *cobra.Command {
 				key.Expires = time.Now().Add(expires).UTC().Truncate(time.Second)
 			}
 			var made edge.NewKey
-			err = askAdmin(c.Context(), cfg.Admin, "POST", "/admin/v1/keys", key, &made)
+			err = askAdmin(c.Context(), cfg, "POST", "/admin/v1/keys", key, &made)
 			if errors.Is(err, errNotRunning) {
 				err = withKeys(c.Context(), cfg, func(keys *identity.Keys) (err error) {
 					made.Key, made.Text, err = keys.Add(c.Context(), key, time.Now())
@@ -138,7 +138,7 @@ func newKeyListCommand() *cobra.Command {
 				return err
 			}
 			var answer struct{ Keys []identity.Key }
-			err = askAdmin(c.Context(), cfg.Admin, "GET", "/admin/v1/keys?tenant="+url.QueryEscape(tenant), nil, &answer)
+			err = askAdmin(c.Context(), cfg, "GET", "/admin/v1/keys?tenant="+url.QueryEscape(tenant), nil, &answer)
 			if errors.Is(err, errNotRunning) {
 				err = withKeys(c.Context(), cfg, func(keys *identity.Keys) error {
 					answer.Keys = keys.List(tenant)
@@ -194,7 +194,7 @@ func newKeyRevokeCommand() *cobra.Command {
 				return err
 			}
 			var key identity.Key
-			err = askAdmin(c.Context(), cfg.Admin, "DELETE", "/admin/v1/keys/"+url.PathEscape(args[0]), nil, &key)
+			err = askAdmin(c.Context(), cfg, "DELETE", "/admin/v1/keys/"+url.PathEscape(args[0]), nil, &key)
 			if errors.Is(err, errNotRunning) {
 				err = withKeys(c.Context(), cfg, func(keys *identity.Keys) (err error) {
 					key, err = keys.Revoke(c.Context(), args[0], time.Now())

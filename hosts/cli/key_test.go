@@ -2,6 +2,9 @@ package cli
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +38,26 @@ func TestKey_AddListRevokeInTheStateDirectory(t *testing.T) {
 	}
 	if status, _, errs := run("add", "--role", "king"); status != 1 || !strings.Contains(errs, "operator") {
 		t.Errorf("status %d: %s", status, errs)
+	}
+}
+
+func TestKey_IsSentToAnApplianceThatAsksForCredentials(t *testing.T) {
+	appliance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer ledge_op_1" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		io.WriteString(w, `{"keys":[{"id":"seen","tenant":"a"}]}`)
+	}))
+	defer appliance.Close()
+	ls := []string{"key", "ls", "--data", t.TempDir(), "--admin", appliance.Listener.Addr().String()}
+	t.Setenv("LEDGE_API_KEY", "")
+	if status, _, errs := runLedge(ls...); status != 1 || !strings.Contains(errs, "LEDGE_API_KEY") {
+		t.Errorf("without a key: status %d: %s", status, errs)
+	}
+	t.Setenv("LEDGE_API_KEY", "ledge_op_1")
+	if status, out, errs := runLedge(ls...); status != 0 || !strings.Contains(out, "seen") {
+		t.Errorf("with a key: status %d: %s%s", status, out, errs)
 	}
 }
 

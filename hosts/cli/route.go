@@ -32,7 +32,7 @@ func newRouteCommand() *cobra.Command {
 			}
 			text := strings.Join(args, " ")
 			out := &pipeline.Explanation{}
-			err = askAdmin(c.Context(), cfg.Admin, "POST", "/admin/v1/route", map[string]string{"route": route, "text": text}, out)
+			err = askAdmin(c.Context(), cfg, "POST", "/admin/v1/route", map[string]string{"route": route, "text": text}, out)
 			if errors.Is(err, errNotRunning) {
 				var rt *runtime.Runtime
 				if rt, err = runtime.New(c.Context(), cfg, runtime.Options{}); err != nil {

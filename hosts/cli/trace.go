@@ -71,7 +71,7 @@ func offline(cfg *config.Config) (*state.Store, error) {
 }
 
 func fetchTrace(ctx context.Context, cfg *config.Config, id string) (doc json.RawMessage, err error) {
-	err = askAdmin(ctx, cfg.Admin, "GET", "/admin/v1/requests/"+url.PathEscape(id), nil, &doc)
+	err = askAdmin(ctx, cfg, "GET", "/admin/v1/requests/"+url.PathEscape(id), nil, &doc)
 	if !errors.Is(err, errNotRunning) {
 		return doc, err
 	}
@@ -91,7 +91,7 @@ func fetchTraces(ctx context.Context, cfg *config.Config, last int) ([]json.RawM
 		return nil, usagef("--last %d is not at least 1", last)
 	}
 	var answer struct{ Requests []json.RawMessage }
-	err := askAdmin(ctx, cfg.Admin, "GET", fmt.Sprintf("/admin/v1/requests?limit=%d", last), nil, &answer)
+	err := askAdmin(ctx, cfg, "GET", fmt.Sprintf("/admin/v1/requests?limit=%d", last), nil, &answer)
 	if !errors.Is(err, errNotRunning) {
 		return answer.Requests, err
 	}

@@ -74,7 +74,7 @@ func fetchUsage(ctx context.Context, cfg *config.Config, tenant string, from, to
 		q.Set("recount", "true")
 	}
 	var answer struct{ Usage []state.UsageLine }
-	err := askAdmin(ctx, cfg.Admin, "GET", "/admin/v1/usage?"+q.Encode(), nil, &answer)
+	err := askAdmin(ctx, cfg, "GET", "/admin/v1/usage?"+q.Encode(), nil, &answer)
 	if !errors.Is(err, errNotRunning) {
 		return answer.Usage, err
 	}

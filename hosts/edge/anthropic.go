@@ -190,7 +190,7 @@ func turn(out *openai.ChatRequest, i int, m *messagesTurn) error {
 func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 	var q messagesRequest
 	_, err := s.body(w, r, &q)
-	id := s.begin(w, q.Model)
+	id := s.begin(w, r, q.Model)
 	w.Header().Set("Request-Id", id)
 	var req *openai.ChatRequest
 	if err == nil {

@@ -27,7 +27,7 @@ func (s *Server) authenticated(next http.Handler) http.Handler {
 			if errors.As(err, &refused) && s.Metrics != nil {
 				s.Metrics.refusals.WithLabelValues(refused.Code).Inc()
 			}
-			s.begin(w, "")
+			s.begin(w, r, "")
 			writeError(w, err)
 			return
 		}
@@ -76,7 +76,7 @@ func (s *Server) needs(role string, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		who := s.identity(r)
 		if !who.Has(role) {
-			s.begin(w, "")
+			s.begin(w, r, "")
 			writeError(w, &openai.Error{Status: http.StatusForbidden, Type: openai.TypePermission, Code: "insufficient_permissions",
 				Message: "the credential does not have the role " + role + ", which " + r.Method + " " + r.URL.Path + " needs"})
 			return

@@ -87,6 +87,9 @@ func TestAuth_RefusesWhomItDoesNotKnow(t *testing.T) {
 			t.Errorf("%s: no challenge", name)
 		}
 	}
+	if r := a.as(bound, "POST", url, ask("Once")); r.header.Get("X-Ledge-Route") != "none" {
+		t.Errorf("a bound key learns that a route exists: %v", r.header)
+	}
 	if r := a.as(bound, "GET", a.api.URL+"/v1/models", nil); strings.Contains(string(r.body), "default") {
 		t.Errorf("a bound key lists %s", r.body)
 	}
@@ -95,6 +98,63 @@ func TestAuth_RefusesWhomItDoesNotKnow(t *testing.T) {
 	}
 	if r := a.get(a.api.URL + "/v1/nothing"); r.status != 401 {
 		t.Errorf("a stranger learns which paths exist: %d", r.status)
+	}
+}
+
+func TestTenants_EraseOnlyTheirOwn(t *testing.T) {
+	a := open(t, dataDir(t), withAuth)
+	admin := a.guardedAdmin()
+	red, blue := a.key(identity.Key{Tenant: "red", Roles: []string{"admin", "docs.write"}}), a.key(identity.Key{Tenant: "blue", Roles: []string{"admin", "docs.write"}})
+	operator := a.key(identity.Key{Tenant: "house", Roles: []string{"operator"}})
+	docs, erase := admin.URL+"/admin/v1/documents", admin.URL+"/admin/v1/erase"
+	text := letter("red", 3)
+	add := func(key string) {
+		t.Helper()
+		r := a.as(key, "POST", docs, map[string]any{"documents": []any{map[string]string{"name": "letter.txt", "text": text, "owner": "alice"}}})
+		if r.status != 202 {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			if r := a.as(key, "GET", docs, nil); strings.Contains(string(r.body), "letter.txt") {
+				return
+			} else if time.Now().After(end) {
+				t.Fatalf("not indexed: %s", r.body)
+			}
+		}
+	}
+	add(red)
+	if r := a.as(blue, "POST", erase, map[string]string{"tenant": "red", "subject": "alice"}); r.status != 403 {
+		t.Errorf("blue erases red's: %d %s", r.status, r.body)
+	}
+	add(blue)
+	if r := a.as(blue, "POST", erase, map[string]string{"subject": "alice"}); r.status != 200 || !strings.Contains(string(r.body), `"shared":0`) {
+		t.Errorf("blue learns what red holds: %d %s", r.status, r.body)
+	}
+	if r := a.as(red, "GET", docs, nil); !strings.Contains(string(r.body), "letter.txt") {
+		t.Errorf("red's document is gone: %s", r.body)
+	}
+	if r := a.as(operator, "POST", erase, map[string]string{"tenant": "red", "subject": "alice"}); r.status != 200 || !strings.Contains(string(r.body), "letter.txt") {
+		t.Errorf("the operator erases: %d %s", r.status, r.body)
+	}
+}
+
+func TestKeys_AnAdministratorMakesNoneThatOpensMoreThanItsOwn(t *testing.T) {
+	a := open(t, dataDir(t), withAuth)
+	keys := a.guardedAdmin().URL + "/admin/v1/keys"
+	bound := a.key(identity.Key{Tenant: "red", Roles: []string{"admin", "chat"}, Models: []string{"support", "sales"}})
+	for name, tc := range map[string]struct {
+		key    identity.Key
+		status int
+	}{
+		"all models":     {identity.Key{Roles: []string{"chat"}}, 403},
+		"another model":  {identity.Key{Roles: []string{"chat"}, Models: []string{"support", "board"}}, 403},
+		"another tenant": {identity.Key{Tenant: "blue", Roles: []string{"chat"}, Models: []string{"support"}}, 403},
+		"another role":   {identity.Key{Roles: []string{"operator"}, Models: []string{"support"}}, 403},
+		"its own":        {identity.Key{Roles: []string{"chat"}, Models: []string{"support"}}, 201},
+	} {
+		if r := a.as(bound, "POST", keys, tc.key); r.status != tc.status {
+			t.Errorf("%s: %d %s", name, r.status, r.body)
+		}
 	}
 }
 

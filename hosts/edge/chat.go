@@ -21,11 +21,15 @@ func newRequestID() string {
 }
 
 // begin sets the headers that every answer carries; start refines them when the route has decided.
-func (s *Server) begin(w http.ResponseWriter, model string) (id string) {
+func (s *Server) begin(w http.ResponseWriter, r *http.Request, model string) (id string) {
 	id = newRequestID()
 	h := w.Header()
 	h.Set("X-Ledge-Request-Id", id)
-	h.Set("X-Ledge-Route", s.Runtime.RouteName(model))
+	route := "none"
+	if who := s.identity(r); who.MayName(model) { // else it is not told from one that does not exist
+		route = s.Runtime.RouteName(model)
+	}
+	h.Set("X-Ledge-Route", route)
 	h.Set("X-Ledge-Model", "none")
 	h.Set("X-Ledge-Cache", "bypass")
 	return id
@@ -48,7 +52,7 @@ func start(w http.ResponseWriter, e *pipeline.Start) {
 func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	var req openai.ChatRequest
 	body, err := s.body(w, r, &req)
-	id := s.begin(w, req.Model)
+	id := s.begin(w, r, req.Model)
 	if err != nil {
 		writeError(w, s.Runtime.Malformed(id, s.identity(r), "chat", err))
 		return

@@ -14,7 +14,7 @@ import (
 func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 	var req openai.CompletionRequest
 	_, err := s.body(w, r, &req)
-	id := s.begin(w, req.Model)
+	id := s.begin(w, r, req.Model)
 	if err == nil && req.Echo && req.Logprobs != nil {
 		err = openai.Invalid("echo", "unsupported_parameter", "echo together with logprobs is not supported")
 	}

@@ -213,8 +213,14 @@ func (s *Server) erase(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	if req.Tenant == "" {
+	who := s.identity(r)
+	operator := who.Has(identity.RoleOperator)
+	switch {
+	case req.Tenant == "":
 		req.Tenant = s.tenant(r)
+	case req.Tenant != who.Tenant && !operator:
+		writeError(w, forbidden("an administrator erases what is of its own tenant only"))
+		return
 	}
 	if (req.Subject == "") == (req.Document == "") {
 		writeError(w, openai.Invalid("subject", "invalid_value", "name either a subject or a document"))
@@ -224,6 +230,9 @@ func (s *Server) erase(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		writeError(w, documentError(err))
 		return
+	}
+	if !operator {
+		report.Shared = 0 // it would tell whether another tenant has the same text
 	}
 	writeJSON(w, http.StatusOK, report)
 }

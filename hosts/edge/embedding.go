@@ -10,7 +10,7 @@ import (
 func (s *Server) embed(w http.ResponseWriter, r *http.Request) {
 	var req openai.EmbeddingRequest
 	_, err := s.body(w, r, &req)
-	id := s.beginDirect(w)
+	id := s.beginDirect(w, r)
 	if err != nil {
 		writeError(w, s.Runtime.Malformed(id, s.identity(r), "embedding", err))
 		return
@@ -28,7 +28,7 @@ func (s *Server) embed(w http.ResponseWriter, r *http.Request) {
 func (s *Server) rerank(w http.ResponseWriter, r *http.Request) {
 	var req openai.RerankRequest
 	_, err := s.body(w, r, &req)
-	id := s.beginDirect(w)
+	id := s.beginDirect(w, r)
 	if err != nil {
 		writeError(w, s.Runtime.Malformed(id, s.identity(r), "rerank", err))
 		return
@@ -43,8 +43,8 @@ func (s *Server) rerank(w http.ResponseWriter, r *http.Request) {
 }
 
 // beginDirect sets the headers of an answer that takes no route.
-func (s *Server) beginDirect(w http.ResponseWriter) (id string) {
-	id = s.begin(w, "")
+func (s *Server) beginDirect(w http.ResponseWriter, r *http.Request) (id string) {
+	id = s.begin(w, r, "")
 	w.Header().Set("X-Ledge-Route", "none")
 	return id
 }

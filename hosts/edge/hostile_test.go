@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -51,5 +52,29 @@ func TestBody_TooLargeIsSaidBeforeItIsSent(t *testing.T) {
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("got %v, %v", resp, err)
+	}
+}
+
+// patient is a writer that remembers the deadlines of reading.
+type patient struct {
+	*httptest.ResponseRecorder
+	deadlines []time.Time
+}
+
+func (p *patient) SetReadDeadline(t time.Time) error {
+	p.deadlines = append(p.deadlines, t)
+	return nil
+}
+
+func TestBody_HasADeadlineWhoeverReadsIt(t *testing.T) {
+	a := open(t, dataDir(t))
+	for _, header := range []string{"X-Any", "Idempotency-Key"} {
+		r := httptest.NewRequest("POST", "http://localhost/v1/chat/completions", failing{os.ErrDeadlineExceeded})
+		r.Header.Set(header, "1")
+		w := &patient{ResponseRecorder: httptest.NewRecorder()}
+		a.api.Config.Handler.ServeHTTP(w, r)
+		if w.Code != http.StatusRequestTimeout || len(w.deadlines) == 0 || w.deadlines[0].IsZero() {
+			t.Errorf("%s: status %d, deadlines %v", header, w.Code, w.deadlines)
+		}
 	}
 }

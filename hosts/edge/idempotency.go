@@ -67,11 +67,11 @@ func (s *Server) once(next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		if len(name) > maxKeyLength {
-			s.begin(w, "")
+			s.begin(w, r, "")
 			writeError(w, openai.Invalid("", "invalid_idempotency_key", "the Idempotency-Key is longer than %d bytes", maxKeyLength))
 			return
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.MaxBody))
+		body, err := whole(w, r, s.MaxBody)
 		r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
 		if err != nil {
 			next(w, r) // it says what is wrong with the body
@@ -83,7 +83,7 @@ func (s *Server) once(next http.HandlerFunc) http.HandlerFunc {
 		hash := sha256.Sum256(append([]byte(r.URL.Path+"\x00"), body...))
 		for {
 			if doc, ok, err := s.Runtime.Store().Answers().Get(r.Context(), who.Tenant, key); err == nil && ok {
-				s.repeat(w, doc, hash)
+				s.repeat(w, r, doc, hash)
 				return
 			}
 			wait := s.flights.begin(flight)
@@ -99,7 +99,7 @@ func (s *Server) once(next http.HandlerFunc) http.HandlerFunc {
 		defer s.flights.end(flight)
 		// The first may have ended between the look-up and the begin.
 		if doc, ok, err := s.Runtime.Store().Answers().Get(r.Context(), who.Tenant, key); err == nil && ok {
-			s.repeat(w, doc, hash)
+			s.repeat(w, r, doc, hash)
 			return
 		}
 		rec := &recorder{ResponseWriter: w}
@@ -118,14 +118,14 @@ func (s *Server) once(next http.HandlerFunc) http.HandlerFunc {
 }
 
 // repeat answers with what was answered before.
-func (s *Server) repeat(w http.ResponseWriter, doc []byte, hash [32]byte) {
+func (s *Server) repeat(w http.ResponseWriter, r *http.Request, doc []byte, hash [32]byte) {
 	var kept keptAnswer
 	if err := json.Unmarshal(doc, &kept); err != nil {
 		writeError(w, fmt.Errorf("kept answer: %w", err))
 		return
 	}
 	if kept.Request != hash {
-		s.begin(w, "")
+		s.begin(w, r, "")
 		writeError(w, &openai.Error{Status: http.StatusUnprocessableEntity, Type: openai.TypeInvalidRequest, Code: "idempotency_key_reused",
 			Message: "the Idempotency-Key was used for another request; use a new one for each request"})
 		return

@@ -3,6 +3,7 @@ package edge
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/identity"
@@ -37,6 +38,10 @@ func (s *Server) addKey(w http.ResponseWriter, r *http.Request) {
 				writeError(w, forbidden("an administrator cannot make a key with the role "+role))
 				return
 			}
+		}
+		if outside := slices.ContainsFunc(key.Models, func(m string) bool { return !who.MayName(m) }); outside || len(key.Models) == 0 && len(who.Models) > 0 {
+			writeError(w, forbidden("an administrator cannot make a key for routes and models that its own does not open"))
+			return
 		}
 		if key.Tenant != who.Tenant {
 			writeError(w, forbidden("an administrator makes keys of its own tenant only"))

@@ -146,7 +146,7 @@ func (s *Server) ollama(w http.ResponseWriter, r *http.Request, chat bool) {
 	var q ollamaRequest
 	_, err := s.body(w, r, &q)
 	q.Model = s.ollamaName(r, q.Model)
-	id := s.begin(w, q.Model)
+	id := s.begin(w, r, q.Model)
 	a := &ollamaAnswer{chat: chat, model: q.Model, begun: time.Now()}
 	var req *openai.ChatRequest
 	switch {

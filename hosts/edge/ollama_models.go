@@ -153,7 +153,7 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) {
 		Dimensions *int                  `json:"dimensions"`
 	}
 	_, err := s.body(w, r, &q)
-	id := s.beginDirect(w)
+	id := s.beginDirect(w, r)
 	if err != nil {
 		writeError(w, s.Runtime.Malformed(id, s.identity(r), "embedding", err))
 		return

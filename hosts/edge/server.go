@@ -6,6 +6,7 @@ package edge
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -187,12 +188,21 @@ func readBody(w http.ResponseWriter, r *http.Request, v any, most int64) ([]byte
 		return nil, &openai.Error{Status: http.StatusUnsupportedMediaType, Type: openai.TypeInvalidRequest, Code: "unsupported_encoding",
 			Message: "the request body is encoded as " + e + "; send it as it is"}
 	}
+	b, err := whole(w, r, most)
+	if err != nil {
+		return nil, openai.ReadError(err)
+	}
+	return b, openai.Decode(b, v)
+}
+
+// whole reads a request's body, within the size and time that one may take. The error is that of reading.
+func whole(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	if r.ContentLength > most { // said before the client sends it
-		return nil, openai.TooLarge(most)
+		return nil, &http.MaxBytesError{Limit: most}
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer has deadlines; then the server's hold
-	b, err := openai.Decode(http.MaxBytesReader(w, r.Body, most), v)
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if err == nil {
 		_ = control.SetReadDeadline(time.Time{})
 	}

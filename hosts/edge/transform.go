@@ -29,16 +29,18 @@ func (s *Server) transformed(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		control := http.NewResponseController(w)
-		_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer has deadlines; then the server's hold
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.MaxBody))
+		body, err := whole(w, r, s.MaxBody)
 		if err != nil {
 			r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), failing{err}))
 			next.ServeHTTP(w, r) // it says what is wrong with the body
 			return
 		}
-		_ = control.SetReadDeadline(time.Time{})
-		route, filters := s.Runtime.Transforms(modelOf(body))
+		model := modelOf(body)
+		if who := s.identity(r); !who.MayName(model) {
+			next.ServeHTTP(w, withBody(r, body)) // it says that there is no such model; its filters are none of the caller's business
+			return
+		}
+		route, filters := s.Runtime.Transforms(model)
 		end := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if len(filters) > 0 {
 				body, _ := io.ReadAll(r.Body) // in memory
@@ -150,7 +152,7 @@ func (s *Server) answered(w http.ResponseWriter, r *http.Request, x *wasm.HTTPEx
 	if status := x.Response.Status; status >= 400 {
 		err = &openai.Error{Status: status, Type: openai.TypeInvalidRequest, Code: "transform_answered", Message: "a filter answered with status " + strconv.Itoa(status)}
 	}
-	id := s.begin(w, "")
+	id := s.begin(w, r, "")
 	w.Header().Set("X-Ledge-Route", route)
 	maps.Copy(x.Response.Header, w.Header())
 	_ = s.Runtime.Transformed(ctx, id, s.identity(r), route, began, err)
@@ -158,7 +160,7 @@ func (s *Server) answered(w http.ResponseWriter, r *http.Request, x *wasm.HTTPEx
 
 // stopped answers a request that ends with a filter.
 func (s *Server) stopped(w http.ResponseWriter, r *http.Request, route string, began time.Time, err error) {
-	id := s.begin(w, "")
+	id := s.begin(w, r, "")
 	w.Header().Set("X-Ledge-Route", route)
 	writeError(w, s.Runtime.Transformed(r.Context(), id, s.identity(r), route, began, err))
 }

@@ -17,22 +17,10 @@ const (
 func (a *analysis) decode(depth int) {
 	t := a.text
 	attempts := 0
-	for i := 0; i < len(t) && attempts < maxAttempts; {
-		// No run covers the last byte before i+minEncoded that is of none.
-		if i+minEncoded > len(t) {
+	for i := 0; attempts < maxAttempts; {
+		var j int
+		if i, j = base64Run(t, i); i == j {
 			break
-		}
-		k := i + minEncoded - 1
-		for k >= i && encoding[t[k]]&base64Kind != 0 {
-			k--
-		}
-		if k >= i {
-			i = k + 1
-			continue
-		}
-		j := i + minEncoded
-		for j < len(t) && base64Byte(t[j]) {
-			j++
 		}
 		run := t[i:j]
 		if out, ok := fromHex(run); ok {
@@ -47,8 +35,10 @@ func (a *analysis) decode(depth int) {
 			a.nested("hex", out, depth, i, j)
 		}
 	}
-	if out := unescaped(t); out != nil {
-		a.nested("escapes", out, depth, 0, len(t))
+	if a.folded.has&hasEscape != 0 {
+		if out := unescaped(t); out != nil {
+			a.nested("escapes", out, depth, 0, len(t))
+		}
 	}
 	if depth > 0 {
 		return
@@ -85,12 +75,33 @@ func (a *analysis) decode(depth int) {
 	}
 }
 
+// base64Run returns the first run of minEncoded or more characters of base64 from i on; empty if there is none.
+func base64Run(t string, i int) (start, end int) {
+	for i+minEncoded <= len(t) {
+		// No run covers the last byte before i+minEncoded that is of none.
+		k := i + minEncoded - 1
+		for k >= i && encoding[t[k]]&base64Kind != 0 {
+			k--
+		}
+		if k >= i {
+			i = k + 1
+			continue
+		}
+		end = i + minEncoded
+		for end < len(t) && encoding[t[end]]&base64Kind != 0 {
+			end++
+		}
+		return i, end
+	}
+	return len(t), len(t)
+}
+
 // nested judges a decoded part and returns 1. To hide a command weighs more than to say it.
 func (a *analysis) nested(encoding string, text []byte, depth, i, j int) int {
 	if !printable(text) {
 		return 0
 	}
-	in := analysis{text: string(text), stage: a.stage, recent: a.recent}
+	in := analysis{text: string(text), stage: a.stage, pad: a.pad}
 	in.run(depth + 1)
 	if score := in.score(); score >= 0.45 {
 		for !utf8.RuneStart(a.text[i]) {
@@ -136,8 +147,6 @@ var encoding = func() (t [256]uint8) {
 	}
 	return
 }()
-
-func base64Byte(c byte) bool { return encoding[c]&base64Kind != 0 }
 
 func isHex(c byte) bool { return encoding[c]&hexKind != 0 }
 
@@ -303,6 +312,9 @@ func (a *analysis) joined() []byte {
 
 // oneLine joins lines of one or two words each; nil where the text is not mostly those.
 func (a *analysis) oneLine() []byte {
+	if a.folded.has&hasLine == 0 {
+		return nil
+	}
 	n := strings.Count(a.text, "\n")
 	if n < 3 || a.words > 2*n+2 || len(a.text) > maxDecoded {
 		return nil

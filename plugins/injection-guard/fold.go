@@ -12,7 +12,16 @@ type folded struct {
 	b    []byte
 	pos  []int32
 	text string
+	has  uint16 // signs that are in it
 }
+
+// Signs without which some rules have nothing to look at.
+const (
+	hasMarkup = 1 << (8 + iota) // < [ # {
+	hasImage                    // ! <
+	hasEscape                   // a backslash
+	hasLine                     // the end of a line
+)
 
 // span returns the range of the original text for a range of the folded one that is not empty.
 func (f *folded) span(i, j int) (start, end int) {
@@ -42,9 +51,9 @@ func (f *folded) size(at int) int {
 	return n
 }
 
-// lower folds what is always one character of ASCII; 0 for what needs a closer look.
-var lower = func() (t [256]byte) {
-	for c := byte(1); c < utf8.RuneSelf; c++ {
+// lower folds what is always one character of ASCII, and says which sign it is; 0 for what needs a closer look.
+var lower = func() (t [256]uint16) {
+	for c := uint16(1); c < utf8.RuneSelf; c++ {
 		switch {
 		case c >= 'A' && c <= 'Z':
 			t[c] = c | 0x20
@@ -54,22 +63,35 @@ var lower = func() (t [256]byte) {
 			t[c] = c
 		}
 	}
+	for _, sign := range []struct {
+		bytes string
+		has   uint16
+	}{{"<[#{", hasMarkup}, {"!<", hasImage}, {"\\", hasEscape}, {"\n", hasLine}} {
+		for _, c := range []byte(sign.bytes) {
+			t[c] |= sign.has
+		}
+	}
 	return
 }()
 
 func (f *folded) fold(text string) {
-	f.text, f.pos = text, nil
-	b := make([]byte, len(text), len(text)+8)
-	i := 0
-	for i < len(text) {
+	f.text, f.pos, f.has = text, nil, 0
+	b := f.b
+	if cap(b) < len(text)+8 {
+		b = make([]byte, len(text)+8)
+	}
+	b = b[:len(text)]
+	i, has := 0, uint16(0)
+	for i < len(text) && i < len(b) {
 		c := lower[text[i]]
 		if c == 0 {
 			break
 		}
-		b[i] = c
+		b[i] = byte(c)
+		has |= c
 		i++
 	}
-	f.b = b
+	f.b, f.has = b, has
 	if i == len(text) {
 		return
 	}
@@ -105,6 +127,7 @@ func (f *folded) fold(text string) {
 				r |= 0x20
 			}
 			f.b, f.pos = append(f.b, byte(r)), append(f.pos, at)
+			f.has |= lower[r]
 			continue
 		}
 		if r = foldRune(r); r != 0 {
@@ -117,13 +140,14 @@ func (f *folded) fold(text string) {
 // plain folds from offset i on what needs no look: ASCII, and Chinese, Japanese and Korean characters. It returns where it
 // stopped.
 func (f *folded) plain(i int) int {
-	text, n := f.text, len(f.b)
+	text, n, has := f.text, len(f.b), f.has
 	room := min(cap(f.b), cap(f.pos))
 	b, pos := f.b[:room], f.pos[:room]
 	for i < len(text) && n+3 <= room {
 		c := text[i]
 		if l := lower[c]; l != 0 {
-			b[n], pos[n] = l, int32(i)
+			b[n], pos[n] = byte(l), int32(i)
+			has |= l
 			n++
 			i++
 			continue
@@ -136,7 +160,7 @@ func (f *folded) plain(i int) int {
 		n += 3
 		i += 3
 	}
-	f.b, f.pos = b[:n], pos[:n]
+	f.b, f.pos, f.has = b[:n], pos[:n], has
 	return i
 }
 
@@ -144,6 +168,9 @@ func (f *folded) plain(i int) int {
 func (f *folded) put(r rune, at int32) {
 	n := len(f.b)
 	f.b = utf8.AppendRune(f.b, r)
+	if r < utf8.RuneSelf {
+		f.has |= lower[r]
+	}
 	for range len(f.b) - n {
 		f.pos = append(f.pos, at)
 	}

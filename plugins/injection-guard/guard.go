@@ -63,9 +63,11 @@ func (g *Guard) Judge(req *sdk.GuardRequest) sdk.Verdict {
 		}
 		a.since(req.Start)
 	} else {
-		a.recent = recents.Get().(*recent)
+		a.pad = pads.Get().(*pad)
+		a.tokens, a.folded.b = a.pad.tokens[:0], a.pad.folded[:0]
 		a.run(0)
-		recents.Put(a.recent)
+		a.pad.tokens, a.pad.folded = a.tokens, a.folded.b
+		pads.Put(a.pad)
 	}
 	score := a.score()
 	if score < g.threshold {
@@ -94,7 +96,7 @@ type analysis struct {
 	tokens   []token
 	seen     uint64 // the classes of all tokens
 	best     window // what weighs most by the model
-	recent   *recent
+	pad      *pad
 	words    int
 	meta     int // words of texts about attacks
 	apart    int // words of one letter close to each other
@@ -119,7 +121,9 @@ func (a *analysis) run(depth int) {
 		a.indirect()
 	}
 	a.markup()
-	a.images()
+	if a.folded.has&hasImage != 0 {
+		a.images()
+	}
 	a.model()
 	if depth < 2 {
 		a.decode(depth)

@@ -7,44 +7,45 @@ import (
 
 // Classes of words. A word may be of several.
 const (
-	override  uint64 = 1 << iota // ignore, forget
-	previous                     // previous, above: the instructions that came before
-	yours                        // your, system: the model's own
-	every                        // all, any
-	rule                         // instructions, rules
-	prompt                       // prompt
-	hidden                       // system, hidden, initial: kinds of prompt
-	reveal                       // reveal, print
-	recite                       // repeat, verbatim: word for word
-	ask                          // what, which
-	persona                      // act, pretend
-	unbound                      // unrestricted, jailbroken
-	without                      // no, without, never
-	limit                        // restrictions, filters
-	machine                      // assistant, model
-	action                       // send, delete
-	private                      // password, conversation
-	user                         // user
-	conceal                      // tell, mention, inform: with "not" before it
-	fresh                        // new, updated
-	obey                         // follow, execute
-	decoding                     // decode, base64
-	discourse                    // attack, example: words of a text about attacks
-	subject                      // i, they: someone else does it
-	negation                     // not, never
-	void                         // ignored, void: said of instructions
-	you                          // you
-	elsewhere                    // in, on: the rules of something else
-	text                         // text, words, everything
-	must                         // must, should
-	mode                         // mode
-	tool                         // tool, function
-	grant                        // admin, root, authorized
-	rot13                        // a telling word in rot13
-	backwards                    // a telling word spelled backwards
-	given                        // given, told: the instructions you were given
-	now                          // now, from now on
-	whole                        // everything: without a noun
+	override    uint64 = 1 << iota // ignore, forget
+	previous                       // previous, above: the instructions that came before
+	yours                          // your, system: the model's own
+	every                          // all, any
+	rule                           // instructions, rules
+	prompt                         // prompt
+	hidden                         // system, hidden, initial: kinds of prompt
+	reveal                         // reveal, print
+	recite                         // repeat, verbatim: word for word
+	ask                            // what, which
+	persona                        // act, pretend
+	unbound                        // unrestricted, jailbroken
+	without                        // no, without, never
+	limit                          // restrictions, filters
+	machine                        // assistant, model
+	action                         // send, delete
+	private                        // password, conversation
+	user                           // user
+	conceal                        // tell, mention, inform: with "not" before it
+	fresh                          // new, updated
+	obey                           // follow, execute
+	decoding                       // decode, base64
+	discourse                      // attack, example: words of a text about attacks
+	subject                        // i, they: someone else does it
+	negation                       // not, never
+	void                           // ignored, void: said of instructions
+	you                            // you
+	elsewhere                      // in, on: the rules of something else
+	text                           // text, words, everything
+	must                           // must, should
+	mode                           // mode
+	tool                           // tool, function
+	grant                          // admin, root, authorized
+	rot13                          // a telling word in rot13
+	backwards                      // a telling word spelled backwards
+	given                          // given, told: the instructions you were given
+	now                            // now, from now on
+	whole                          // everything: without a noun
+	phraseStart                    // what a phrase starts with; not of tokens
 )
 
 var lexicon = map[uint64]string{
@@ -172,6 +173,20 @@ var slots = func() (t struct {
 		t.hash[i] = h
 		t.class[i] |= class
 	}
+	for _, list := range phrases {
+		for _, p := range list {
+			h := uint32(seedWord)
+			for i := 0; i < len(p.text) && kind[p.text[i]] == wordByte; i++ {
+				h = (h ^ uint32(leet[p.text[i]])) * 16777619
+			}
+			i := h >> slotShift
+			for t.hash[i] != 0 && t.hash[i] != h {
+				i = (i + 1) % slotCount
+			}
+			t.hash[i] = h
+			t.class[i] |= phraseStart
+		}
+	}
 	return
 }()
 
@@ -266,6 +281,14 @@ type ideograph struct {
 	word  string
 	class uint64
 }
+
+// ideographStarts has a bit, by the last six bits of a second byte, for each first one.
+var ideographStarts = func() (t [256]uint64) {
+	for at := range ideographsBy {
+		t[at[0]] |= 1 << (at[1] & 63)
+	}
+	return
+}()
 
 // ideographsBy has the words by their first byte and second, longest first.
 var ideographsBy = func() map[[2]byte][]ideograph {

@@ -1,7 +1,5 @@
 package injectionguard
 
-import "bytes"
-
 type phrase struct {
 	text   string
 	weight float64
@@ -16,16 +14,6 @@ var phrases = func() (t [256][]phrase) {
 		{"absolutely! here", 0.3}, {"hypothetical response", 0.3}, {"without any moral", 0.45},
 	} {
 		t[p.text[0]] = append(t[p.text[0]], p)
-	}
-	return
-}()
-
-// phraseStarts has, for the first byte of a phrase, a bit for each second one.
-var phraseStarts = func() (t [256]uint32) {
-	for c, list := range phrases {
-		for _, p := range list {
-			t[c] |= 1 << (p.text[1] & 31)
-		}
 	}
 	return
 }()
@@ -45,16 +33,19 @@ func (a *analysis) markup() {
 	b := a.folded.b
 	seen := 0
 	talk := a.meta > 0 || a.asks()
-	inside := bytes.IndexByte(b, '<') >= 0 || bytes.IndexByte(b, '[') >= 0 || bytes.IndexByte(b, '#') >= 0 || bytes.IndexByte(b, '{') >= 0
+	skip := &atMarkup
+	if a.folded.has&hasMarkup == 0 {
+		skip = &atLine
+	}
 	for i := 0; i < len(b); i++ {
 		line := i == 0 || b[i-1] == '\n'
-		if !line && !inside { // on to the next line
-			k := bytes.IndexByte(b[i:], '\n')
-			if k < 0 {
+		if !line {
+			if i = nextOf(b, i, skip); i == len(b) {
 				return
 			}
-			i += k
-			continue
+			if b[i] == '\n' {
+				continue
+			}
 		}
 		w, size := 0.0, 0
 		switch b[i] {
@@ -83,6 +74,23 @@ func (a *analysis) markup() {
 		a.addRange("role-markup", w, start, end)
 	}
 }
+
+// nextOf returns the index of the first byte from i on that is in the set, len(b) if there is none.
+func nextOf(b []byte, i int, set *[256]bool) int {
+	for i < len(b) && !set[b[i]] {
+		i++
+	}
+	return i
+}
+
+// atMarkup and atLine have the bytes at which markup may start, or the line before it end.
+var atMarkup, atLine = func() (m, l [256]bool) {
+	for _, c := range []byte("<[#{\n") {
+		m[c] = true
+	}
+	l['\n'] = true
+	return
+}()
 
 // turn is how far a forged turn goes whose mark takes size bytes: to the mark that ends it, or else to the end of its first
 // line with words. What it says is part of the evidence.

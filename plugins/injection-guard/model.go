@@ -157,31 +157,99 @@ func (r *recent) next(n uint8) {
 	r.now += n
 }
 
-// recents are used again: one is as large as the weights.
-var recents = sync.Pool{New: func() any { return new(recent) }}
+var pads = sync.Pool{New: func() any { return new(pad) }}
 
-// count adds the weight of a feature to the sum of the present sentence.
-func (r *recent) count(s *sum, f uint32, w *weights) {
-	weight := int32(w.at[f%buckets])
-	if weight == 0 {
-		return
+// sentence is what was read of a sentence. Its features are in the pad.
+type sentence struct {
+	from, to    int
+	count, n    int    // words, features
+	last, last2 uint32 // the stems of the last words
+	ended       bool   // at to
+}
+
+// fullStop is the hash of the ideographic one.
+const fullStop = (((seedWord^0xe3)*16777619%(1<<32)^0x80)*16777619%(1<<32) ^ 0x82) * 16777619 % (1 << 32)
+
+// sentence adds the features of the listed words from the k-th on, to where the sentence ends, and returns where that is
+// in the list: each word, its stem, the pair that it makes with the word before, and with the one before that. size is that
+// of the text. It makes no calls, see split.
+func (p *pad) sentence(m *sentence, size, k int) int {
+	list, features, n := p.list[:p.n], &p.features, uint(m.n)
+	count, last, last2 := m.count, m.last, m.last2
+	for ; k < len(list); k++ {
+		t := &list[k]
+		h := t.hash
+		if t.letters <= 0 && (t.letters == 0 || h == fullStop) {
+			if t.letters == 0 && h == endsNothing {
+				continue
+			}
+			if count == 0 {
+				m.from = int(t.end)
+				continue
+			}
+			k++
+			m.ended, m.to = true, int(t.end)
+			break
+		}
+		if n > uint(len(features)-4) {
+			break // cannot be
+		}
+		stem := t.stem
+		features[n] = bucket(h)
+		n++
+		if stem != h {
+			features[n] = bucket(stem ^ seedStem)
+			n++
+		}
+		if last == 0 {
+			features[n] = bucket(stem*31 ^ seedFirst)
+		} else {
+			features[n] = bucket((last^seedPair)*16777619 ^ stem)
+		}
+		n++
+		if last2 != 0 {
+			features[n] = bucket((last2^seedSkip)*16777619 ^ stem*5)
+			n++
+		}
+		last2, last = last, stem
+		if count++; count == maxSegment || int(t.end) >= size {
+			k++
+			m.ended, m.to = true, int(t.end)
+			break
+		}
 	}
-	age := r.now - r.at[f%buckets]
-	r.at[f%buckets] = r.now
-	switch age {
-	case 0:
-		return
-	case 1:
-		s.shared += weight
-	case 2:
-		s.older += weight
+	m.count, m.n, m.last, m.last2 = count, int(n), last, last2
+	return k
+}
+
+// weigh sums up what the weights say of a sentence's features.
+func (p *pad) weigh(w *weights, n int) (s sum) {
+	seen, now := &p.recent.at, p.recent.now
+	own, shared, older := int32(0), int32(0), int32(0)
+	for _, f := range p.features[:n] {
+		f &= buckets - 1
+		v := int32(w.at[f])
+		if v == 0 {
+			continue
+		}
+		age := now - seen[f]
+		seen[f] = now
+		switch age {
+		case 0:
+			continue
+		case 1:
+			shared += v
+		case 2:
+			older += v
+		}
+		own += v
 	}
-	s.own += weight
+	return sum{own, shared, older}
 }
 
 // Segments returns the sentences of a text with their features, for the training.
 func Segments(text string) (out []Segment) {
-	a := analysis{recent: new(recent)}
+	a := analysis{pad: new(pad)}
 	a.folded.fold(text)
 	a.scan(&linear[ModelUser], func(start, end int, features []uint16) {
 		out = append(out, Segment{start, end, append([]uint16(nil), features...)})
@@ -201,9 +269,9 @@ const (
 // stemBytes is how much of a word stands for its inflected forms.
 const stemBytes = 6
 
-func bucket(h uint32) uint32 {
+func bucket(h uint32) uint16 {
 	h ^= h >> 15
 	h *= 0x2c1b3c6d
 	h ^= h >> 12
-	return h & (buckets - 1)
+	return uint16(h & (buckets - 1))
 }

@@ -14,193 +14,181 @@ func (t *token) is(class uint64) bool { return t.class&class != 0 }
 // maxSpelled is the longest run that is searched for words written together or letter by letter, in letters.
 const maxSpelled = 160
 
-// scan reads the words of the text once: it finds those of the lexicon, and sums up what the model's weights say of each
-// sentence. collect, if not nil, gets each sentence's features instead, for the training. A function call costs a guest as
-// much as a dozen instructions, so what happens to every byte and word is written out here.
+// scan reads the words of the text, a list at a time: it finds those of the lexicon, and sums up what the model's weights
+// say of each sentence. collect, if not nil, gets each sentence's features instead, for the training.
 func (a *analysis) scan(w *weights, collect func(start, end int, features []uint16)) {
 	b := a.folded.b
-	a.tokens = make([]token, 0, len(b)/24+8)
+	p := a.pad
+	p.recent.next(maxWindow)
 	a.best = window{z: -100, bias: w.bias}
-	var features []uint16
-	seen := a.recent
-	seen.next(maxWindow)
-	var weight sum // of the present sentence
-	from, count := 0, 0
-	last, last2 := uint32(0), uint32(0)
-
-	sentence, quoted := int32(0), false
-	lone := -8  // where the last word of one letter ends
-	resume := 0 // words before here were taken for parts of others
-	run := 0    // of words that end in two hexadecimal digits
+	r := reading{lone: -8}
+	var m sentence
 	for i := 0; i < len(b); {
-		c := b[i]
-		if kind[c] != wordByte && (kind[c] == 0 || !wordAt(b, i)) {
-			if mark[c] == 0 {
-				i++
+		i = p.read(b, i)
+		a.recognise(&r)
+		for k := 0; k < p.n; {
+			if k = p.sentence(&m, len(b), k); !m.ended {
 				continue
 			}
-			ends := false
+			if collect != nil {
+				collect(m.from, m.to, p.features[:m.n])
+			} else {
+				a.best.add(p.weigh(w, m.n), w.scale, m.from, m.to)
+			}
+			m = sentence{from: m.to}
+			p.recent.next(1)
+		}
+	}
+	if m.count > 0 {
+		if collect != nil {
+			collect(m.from, len(b), p.features[:m.n])
+		} else {
+			a.best.add(p.weigh(w, m.n), w.scale, m.from, len(b))
+		}
+	}
+}
+
+// reading is how far the lexicon's words were read.
+type reading struct {
+	sentence int32
+	quoted   bool
+	lone     int // where the last word of one letter ends
+	resume   int // words before here were taken for parts of others
+	run      int // of words that end in two hexadecimal digits
+}
+
+// recognise looks the listed words up.
+func (a *analysis) recognise(r *reading) {
+	b, p := a.folded.b, a.pad
+	for k := 0; k < p.n; k++ {
+		var class uint64
+		if cap(a.tokens)-len(a.tokens) < p.n-k {
+			a.tokens = append(make([]token, 0, 2*cap(a.tokens)+len(p.list)), a.tokens...)
+		}
+		if k, class = a.known(r, k); k == p.n {
+			return
+		}
+		w := &p.list[k]
+		i, j := int(w.start), int(w.end)
+		switch {
+		case class == phraseStart:
+			a.phrase(i)
+		case class != 0:
+			if class&phraseStart != 0 {
+				a.phrase(i)
+			}
+			a.push(i, j, class&^phraseStart, r.sentence, r.quoted)
+		case w.letters == 0: // a quote
+			if open := i == 0 || !wordAt(b, i-1); open || i+1 == len(b) || !wordAt(b, i+1) {
+				r.quoted = open && i+1 < len(b) && wordAt(b, i+1)
+			}
+		case w.letters < 0:
+			r.resume = i + a.ideograph(i, r.sentence, r.quoted)
+		case j-i == 1:
+			if i-r.lone <= 3 {
+				a.apart++
+			}
+			r.lone = j
+			if end := spelledEnd(b, i); end > 0 {
+				a.apart += minApart
+				a.spelled(i, end, r.sentence, r.quoted)
+				r.resume = end
+				continue
+			}
+			a.words++
+			r.run = 0
+			if class := find(w.hash) &^ phraseStart; class != 0 {
+				a.push(i, j, class, r.sentence, r.quoted)
+			}
+		default: // long
+			a.words++
+			r.run = 0
+			if w.letters <= maxWord {
+				if class := find(w.hash) &^ phraseStart; class != 0 {
+					a.push(i, j, class, r.sentence, r.quoted)
+				}
+			}
+			if j-i <= maxSpelled {
+				a.spelled(i, j, r.sentence, r.quoted)
+			}
+		}
+	}
+}
+
+// counted are the classes of words that push counts.
+const counted = discourse | rot13 | backwards | phraseStart
+
+// known notes the words of the lexicon from the k-th listed on. It stops at one that needs a closer look, and returns its
+// class if it is in the lexicon. It makes no calls, see split; there must be room for all tokens.
+func (a *analysis) known(r *reading, k int) (int, uint64) {
+	b, list := a.folded.b, a.pad.list[:a.pad.n]
+	tokens := a.tokens[:cap(a.tokens)]
+	n := len(a.tokens)
+	resume, run, words := int32(r.resume), r.run, a.words
+	sentence, quoted, seen := r.sentence, r.quoted, a.seen
+	class := uint64(0)
+	for ; k < len(list); k++ {
+		w := &list[k]
+		c := b[w.start]
+		if w.letters == 0 {
 			switch c {
 			case '\n':
 				sentence++
-				quoted, ends = false, true
-			case '.', '!', '?', ';':
-				if i+1 >= len(b) || b[i+1] <= ' ' {
-					sentence++
-					ends = true
-				} else {
-					ends = b[i+1] == '"' || b[i+1] == ')'
-				}
+				quoted = false
+				continue
 			case '"', '`':
 				quoted = !quoted
+				continue
 			case '\'':
-				if open := i == 0 || !wordAt(b, i-1); open || i+1 == len(b) || !wordAt(b, i+1) {
-					quoted = open && i+1 < len(b) && wordAt(b, i+1)
+			default:
+				if w.hash == endsBoth {
+					sentence++
 				}
-			}
-			i++
-			if ends && count > 0 {
-				if collect != nil {
-					collect(from, i, features)
-					features = features[:0]
-				} else {
-					a.best.add(weight, w.scale, from, i)
-				}
-				seen.next(1)
-				weight, from, count, last, last2 = sum{}, i, 0, 0, 0
-			} else if ends {
-				from = i
-			}
-			continue
-		}
-		j := i
-		h, stem := uint32(seedWord), uint32(0)
-		if c >= 0xe3 && c <= 0xed && i+3 <= len(b) { // a Chinese, Japanese or Korean character is a word
-			if i >= resume {
-				resume = i + a.ideograph(i, sentence, quoted)
-			}
-			j = i + 3
-			if c == 0xe3 && b[i+1] == 0x80 && b[i+2] == 0x82 { // an ideographic full stop
-				i = j
-				if count > 0 {
-					if collect != nil {
-						collect(from, i, features)
-						features = features[:0]
-					} else {
-						a.best.add(weight, w.scale, from, i)
-					}
-				}
-				seen.next(1)
-				weight, from, count, last, last2 = sum{}, i, 0, 0, 0
 				continue
 			}
-			h = (((h^uint32(c))*16777619^uint32(b[i+1]))*16777619 ^ uint32(b[i+2])) * 16777619
-			stem = h
+			break
+		}
+		if w.start < resume {
+			continue
+		}
+		if w.letters < 0 {
+			if ideographStarts[c]>>(b[w.start+1]&63)&1 != 0 {
+				break
+			}
+			words++
+			continue
+		}
+		size := w.end - w.start
+		if size == 1 || size >= 15 {
+			break
+		}
+		words++
+		if size <= 4 && encoding[b[w.end-1]]&encoding[b[w.end-2]]&hexKind != 0 {
+			run++
+			a.pairs = max(a.pairs, run)
 		} else {
-			h = (h ^ uint32(leet[c])) * 16777619
-			dropped := 0
-			for j = i + 1; ; {
-				for j < len(b) && kind[b[j]] == wordByte {
-					if j-i == stemBytes {
-						stem = h
-					}
-					h = (h ^ uint32(leet[b[j]])) * 16777619
-					j++
-				}
-				if j == len(b) || joint[b[j]] == 0 || !goesOn(b, j) {
-					break
-				}
-				if j-i == stemBytes {
-					stem = h
-				}
-				if b[j] == '\'' { // inside a word: don't, pr@mpt
-					dropped++
-				} else {
-					h = (h ^ uint32(leet[b[j]])) * 16777619
-				}
-				j++
-			}
-			if j-i <= stemBytes {
-				stem = h
-			}
-			if i >= resume {
-				size := j - i
-				if size == 1 {
-					if i-lone <= 3 {
-						a.apart++
-					}
-					lone = j
-					if end := spelledEnd(b, i); end > 0 {
-						a.apart += minApart
-						a.spelled(i, end, sentence, quoted)
-						resume = end
-					}
-				}
-				if i >= resume {
-					a.words++
-					if i+1 < len(b) && phraseStarts[c]>>(b[i+1]&31)&1 != 0 {
-						a.phrase(i)
-					}
-					if size >= 2 && size <= 4 && isHex(b[j-1]) && isHex(b[j-2]) {
-						if run++; run > a.pairs {
-							a.pairs = run
-						}
-					} else {
-						run = 0
-					}
-					if n := size - dropped; n <= maxWord && lengths[leet[c]]>>n&1 != 0 {
-						if class := find(h); class != 0 {
-							a.push(i, j, class, sentence, quoted)
-						}
-					}
-					if size >= 15 && size <= maxSpelled {
-						a.spelled(i, j, sentence, quoted)
-					}
-				}
-			}
+			run = 0
 		}
-		pair := (last^seedPair)*16777619 ^ stem
-		if last == 0 {
-			pair = stem*31 ^ seedFirst
+		h := w.hash
+		i := h >> slotShift
+		for slots.hash[i&(slotCount-1)] != h && slots.hash[i&(slotCount-1)] != 0 {
+			i++
 		}
-		if collect == nil {
-			seen.count(&weight, bucket(h), w)
-			seen.count(&weight, bucket(pair), w)
-			if stem != h {
-				seen.count(&weight, bucket(stem^seedStem), w)
-			}
-			if last2 != 0 {
-				seen.count(&weight, bucket((last2^seedSkip)*16777619^stem*5), w)
-			}
-		} else {
-			features = append(features, uint16(bucket(h)), uint16(bucket(pair)))
-			if stem != h {
-				features = append(features, uint16(bucket(stem^seedStem)))
-			}
-			if last2 != 0 {
-				features = append(features, uint16(bucket((last2^seedSkip)*16777619^stem*5)))
-			}
+		if class = slots.class[i&(slotCount-1)]; class == 0 {
+			continue
 		}
-		last2, last = last, stem
-		i = j
-		if count++; count == maxSegment || i >= len(b) {
-			if collect != nil {
-				collect(from, i, features)
-				features = features[:0]
-			} else {
-				a.best.add(weight, w.scale, from, i)
-			}
-			seen.next(1)
-			weight, from, count, last, last2 = sum{}, i, 0, 0, 0
+		if class&counted != 0 || n >= len(tokens) {
+			break
 		}
+		seen |= class
+		tokens[n] = token{w.start, w.end, class, int32(words), sentence, quoted}
+		n++
+		class = 0
 	}
-	if count > 0 {
-		if collect != nil {
-			collect(from, len(b), features)
-		} else {
-			a.best.add(weight, w.scale, from, len(b))
-		}
-	}
+	a.tokens = tokens[:n]
+	r.run, a.words = run, words
+	r.sentence, r.quoted, a.seen = sentence, quoted, seen
+	return k, class
 }
 
 func (a *analysis) push(i, j int, class uint64, sentence int32, quoted bool) {
@@ -235,16 +223,28 @@ var kind = func() (t [256]uint8) {
 	return
 }()
 
-// mark has the signs between words that mean something, joint those that may be inside of one.
+// mark has the signs between words that may mean something, joint those that may be inside of one.
 var mark, joint = func() (m, j [256]uint8) {
-	for _, c := range "\n.!?;\"`'" {
+	for _, c := range "\n\"`'" {
 		m[c] = 1
+	}
+	for _, c := range ".!?;" {
+		m[c] = endMark
+	}
+	for _, c := range "@$|" {
+		m[c] = signMark
 	}
 	for _, c := range "'@$!|" {
 		j[c] = 1
 	}
 	return
 }()
+
+// Kinds of marks beside quotes and ends of lines.
+const (
+	endMark  = 2 // a sentence may end with it
+	signMark = 3 // a letter may be meant
+)
 
 // wordAt says whether byte i is part of a word. Signs that stand for letters are so before letters only.
 func wordAt(b []byte, i int) bool {
@@ -319,7 +319,7 @@ func (a *analysis) spelled(i, j int, sentence int32, quoted bool) {
 			for size := 1; size <= maxWord && k+size <= n; size++ {
 				h = (h ^ uint32(letters[k+size-1])) * 16777619
 				if fits>>size&1 != 0 && (size > 3 || size == 3 && after) {
-					if c := find(h); c != 0 {
+					if c := find(h) &^ phraseStart; c != 0 {
 						found, class = size, c // the longest
 					}
 				}

@@ -8,13 +8,6 @@ import (
 	sdk "github.com/ledge-run/ledge/sdk/go"
 )
 
-// Bounds of how much of the last user message is looked at, in bytes. Task words and code are searched at its front
-// and as far from its end: an instruction stands before or after what it is about. A guest looks at about 10 MB/s.
-const (
-	maxLook     = 1 << 10
-	maxLanguage = 400 // some sixty words
-)
-
 // features are what the request looks like. All but tokens are of the last user message.
 type features struct {
 	chars      int     // code points
@@ -31,63 +24,83 @@ type features struct {
 // look takes a request's features.
 func look(messages []sdk.Message) features {
 	var f features
-	last := ""
+	turns := 0
 	for i := range messages {
 		f.tokens += len(messages[i].Content)/3 + 4
 		if messages[i].Role == "user" {
-			last = messages[i].Content
+			f.text = messages[i].Content
+			turns++
 		}
 	}
-	f.text = last
-	f.chars = utf8.RuneCountInString(last)
-	head, tail := ends(last)
-	f.code = hasCode(head) || hasCode(tail)
-	head, tail = strings.ToLower(head), strings.ToLower(tail)
-	if f.task = taskOf(head); f.task == "" {
-		f.task = taskOf(tail)
+	f.chars = utf8.RuneCountInString(f.text)
+	var r reading
+	r.read(f.text)
+	if r.task > 0 {
+		f.task = tasks[r.task-1]
 	}
-	f.language = languageOf(head[:min(len(head), maxLanguage)])
-	var w signs
-	signsOf(head, &w)
-	signsOf(tail, &w)
-	f.domain, f.sensitive = w.domain(), w.sensitive
-	f.complexity = f.score(&w, last, len(messages))
+	f.code = r.code(f.text)
+	f.language, f.domain, f.sensitive = r.language(), r.domain(), r.sensitive
+	f.complexity = r.complexity(f.code, f.chars)
 	return f
 }
 
-// ends returns the first and the last maxLook bytes of s, and an empty tail where s is shorter than that.
-func ends(s string) (head, tail string) {
-	if len(s) <= maxLook {
-		return s, ""
+// domain is the field with the most words, empty for none.
+func (r *reading) domain() string {
+	best, name := 0, ""
+	for i, n := range r.domains {
+		if n > best {
+			best, name = n, domainNames[i]
+		}
 	}
-	return s[:maxLook], s[max(maxLook, len(s)-maxLook):]
+	return name
 }
 
-// score rates how much the request asks of a model: what its words ask for, then length, code, and the number of
-// questions and steps. Borders between tiers are crossed by what several signs say together, not by one alone.
-func (f *features) score(w *signs, text string, messages int) float64 {
-	head, _ := ends(text)
-	parts := strings.Count(head, "?") + strings.Count(head, "\n- ") + strings.Count(head, "\n1. ") + strings.Count(head, "\n2. ")
-	c := w.base(f.chars) +
-		0.12*min(float64(f.chars)/8000, 1) +
-		0.16*min(float64(max(parts-1, 0))/4, 1) +
-		0.05*min(float64(messages)/20, 1)
-	if f.code {
-		c += 0.12
+// language guesses by script, and for the Latin script by stop words. Empty: not sure.
+func (r *reading) language() string {
+	// A character of these scripts weighs about two Latin letters.
+	most, lang := r.latin/2, ""
+	for _, s := range [...]struct {
+		n    int
+		lang string
+	}{{r.kana + min(r.han, 8*r.kana), "ja"}, {r.han, "zh"}, {r.hangul, "ko"}, {r.cyrillic, "ru"}, {r.greek, "el"}, {r.arabic, "ar"},
+		{r.hebrew, "he"}, {r.devanagari, "hi"}, {r.thai, "th"}} {
+		if s.n > most {
+			most, lang = s.n, s.lang
+		}
 	}
-	if f.task == classify || f.task == extract {
-		c = min(c, 0.3) // whatever it is about, the answer is short
+	if lang != "" {
+		return lang
 	}
-	return max(min(float64(int(c*100+0.5))/100, 1), 0)
+	best, second := 0, 0
+	for i, n := range r.votes {
+		switch {
+		case n > r.votes[best]:
+			best, second = i, r.votes[best]
+		case i != best && n > second:
+			second = n
+		}
+	}
+	if r.votes[best] < 2 || r.votes[best] == second {
+		return ""
+	}
+	return languages[best]
 }
 
-// String tells the features without any of the text.
-func (f features) String() string {
-	b := make([]byte, 0, 96)
-	b = append(b, "task "...)
-	b = append(b, orNone(f.task)...)
-	b = append(b, ", language "...)
-	b = append(b, orNone(f.language)...)
+// code says whether there is program text. Without a sign that prose lacks there is none.
+func (r *reading) code(text string) bool {
+	if !r.signs {
+		return false
+	}
+	if len(text) <= maxHead+maxTail {
+		return hasCode(text)
+	}
+	return hasCode(text[:maxHead]) || hasCode(text[len(text)-maxTail:])
+}
+
+// append tells the features without any of the text.
+func (f *features) append(b []byte) []byte {
+	b = append(append(b, "task "...), orNone(f.task)...)
+	b = append(append(b, ", language "...), orNone(f.language)...)
 	if f.code {
 		b = append(b, ", code"...)
 	}
@@ -97,11 +110,9 @@ func (f features) String() string {
 	if f.sensitive {
 		b = append(b, ", sensitive"...)
 	}
-	b = append(b, ", "...)
-	b = strconv.AppendInt(b, int64(f.chars), 10)
-	b = append(b, " chars, complexity "...)
-	b = strconv.AppendFloat(b, f.complexity, 'f', 2, 64)
-	return string(b)
+	b = strconv.AppendInt(append(b, ", "...), int64(f.chars), 10)
+	c := byte(f.complexity*100 + 0.5)
+	return append(append(b, " chars, complexity "...), '0'+c/100, '.', '0'+c/10%10, '0'+c%10)
 }
 
 func orNone(s string) string {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ledge-run/ledge/plugins/plugintest"
+	"github.com/ledge-run/ledge/runtime/wasm"
 )
 
 func TestGuest_RoutesAsNatively(t *testing.T) {
@@ -34,10 +35,23 @@ func TestManifest_StatesTheDefaults(t *testing.T) {
 
 func BenchmarkGuest(b *testing.B) {
 	g := plugintest.Load(b, "wasm", nil)
-	req := ask(strings.Repeat("The station lifts storm water from the lower basin. ", 40))
-	b.SetBytes(int64(len(req.Messages[1].Content)))
-	b.ReportAllocs()
-	for b.Loop() {
-		plugintest.Call(b, g, "route", req)
+	for _, c := range []struct{ name, text string }{
+		{"empty", ""},
+		{"short", "How do I reset the password of my account?"},
+		{"long", strings.Repeat("The station lifts storm water from the lower basin. ", 40)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			in := ask(c.text).AppendJSON(nil)
+			fuel := uint64(0)
+			b.ReportAllocs()
+			for b.Loop() {
+				res, err := g.Call(b.Context(), wasm.Call{Export: "route", Input: in})
+				if err != nil {
+					b.Fatal(err)
+				}
+				fuel = res.Fuel
+			}
+			b.ReportMetric(float64(fuel), "fuel/op")
+		})
 	}
 }

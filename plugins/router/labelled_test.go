@@ -2,84 +2,59 @@ package router
 
 import (
 	"fmt"
-	"os"
-	"strings"
 	"testing"
+
+	"github.com/ledge-run/ledge/plugins/router/requests"
 )
 
-// labelled is a request of testdata/requests.txt.
-type labelled struct {
-	text, domain, tier string
-	heldOut            bool
-	last               bool // of its group: written after the router's words were fixed
-}
-
-func labelledRequests(t testing.TB) (out []labelled) {
-	t.Helper()
-	doc, err := os.ReadFile("testdata/requests.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	domain, tier, n := "", "", 0
-	for line := range strings.SplitSeq(strings.TrimSpace(string(doc)), "\n") {
-		if line[0] == '#' {
-			continue
-		}
-		if words := strings.Fields(line); len(words) == 2 {
-			domain, tier, n = words[0], words[1], 0
-			continue
-		}
-		before, rest, ok := strings.Cut(line, "{")
-		slot, after, closed := strings.Cut(rest, "}")
-		if !ok || !closed {
-			t.Fatalf("no slot in %q", line)
-		}
-		for choice := range strings.SplitSeq(slot, "|") {
-			out = append(out, labelled{before + choice + after, domain, tier, n >= 5, n >= 8})
-		}
-		n++
-	}
-	return out
-}
-
-// TestRoute_TiersOfLabelledRequests holds the accuracy on the templates that were written beside the router's words. Those
-// written afterwards, without looking at them, are counted apart and not held: see the figure that -v prints. It is what to
-// expect of requests that name no task.
+// TestRoute_TiersOfLabelledRequests holds the accuracy on requests that the model was not fitted on: each fourth of
+// testdata/requests, and all of testdata/fresh, which were written when the model and its features were fixed.
 func TestRoute_TiersOfLabelledRequests(t *testing.T) {
-	const tuned, heldOut, fresh = 0, 1, 2
+	tiers := map[string]int{"tiny": requests.Simple, "middle": requests.Medium, "big": requests.Complex}
 	r := router(t, nil)
-	tiers := map[string]string{"simple": "tiny", "middle": "middle", "complex": "big"}
-	var right, all, inDomain [3]int
-	var wrong []string
-	for _, l := range labelledRequests(t) {
-		set := tuned
-		if l.last {
-			set = fresh
-		} else if l.heldOut {
-			set = heldOut
+	type figures struct{ right, inDomain, all int }
+	sets := map[string]*figures{"fitted": {}, "held out": {}, "fresh": {}}
+	rate := func(set string, l requests.Request) {
+		n := sets[set]
+		n.all++
+		req := ask(l.Text)
+		for i := range req.Models { // all fit, so that the length does not choose
+			req.Models[i].ContextTokens = 0
 		}
-		f := look(ask(l.text).Messages)
-		all[set]++
-		if f.domain == l.domain {
-			inDomain[set]++
+		f := look(req.Messages)
+		if f.domain == l.Domain || f.domain == "" && l.Domain == "general" {
+			n.inDomain++
 		}
-		if d := r.Route(ask(l.text)); d.Model == tiers[l.tier] {
-			right[set]++
-		} else {
-			wrong = append(wrong, fmt.Sprintf("%-8s %s %.2f %s (%s)", l.tier, d.Model, f.complexity, l.text, l.domain))
+		if d := r.Route(req); tiers[d.Model] == l.Tier {
+			n.right++
+		} else if set != "fitted" {
+			t.Logf("%s, %s %s: %s", set, l.Domain, requests.Tiers[l.Tier], fmt.Sprintf("rated %.2f: %.100q", f.complexity, l.Text))
 		}
 	}
-	percent := func(n [3]int, set int) float64 { return 100 * float64(n[set]) / float64(all[set]) }
-	for set, name := range []string{"tuned", "held out", "fresh"} {
-		t.Logf("%-8s %d requests, tiers %.1f%%, domains %.1f%%", name, all[set], percent(right, set), percent(inDomain, set))
+	for dir, fresh := range map[string]bool{"testdata/requests": false, "testdata/fresh": true} {
+		all, err := requests.Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !fresh && len(all) < 600 {
+			t.Errorf("%d requests, at least 600 are expected", len(all))
+		}
+		for _, l := range all {
+			switch {
+			case fresh:
+				rate("fresh", l)
+			case l.HeldOut:
+				rate("held out", l)
+			default:
+				rate("fitted", l)
+			}
+		}
 	}
-	t.Log(strings.Join(wrong, "\n"))
-	if total := all[tuned] + all[heldOut] + all[fresh]; total < 600 {
-		t.Errorf("%d requests, at least 600 are expected", total)
-	}
-	for _, set := range []int{tuned, heldOut} {
-		if percent(right, set) < 90 {
-			t.Errorf("%.1f%% of the tiers right; at least 90%% is expected", percent(right, set))
+	for set, n := range sets {
+		right := 100 * float64(n.right) / float64(n.all)
+		t.Logf("%-8s %d requests, tiers %.1f%%, domains %.1f%%", set, n.all, right, 100*float64(n.inDomain)/float64(n.all))
+		if right < 90 {
+			t.Errorf("%s: %.1f%% of the tiers right; at least 90%% is expected", set, right)
 		}
 	}
 }

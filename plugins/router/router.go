@@ -11,7 +11,7 @@ package router
 import (
 	"slices"
 	"strconv"
-	"strings"
+	"unsafe"
 
 	sdk "github.com/ledge-run/ledge/sdk/go"
 )
@@ -29,31 +29,39 @@ type Router struct {
 
 // Route decides. It never fails.
 func (r *Router) Route(req *sdk.RouteRequest) sdk.RouteDecision {
-	f := look(req.Messages)
-	d := sdk.RouteDecision{Confidence: r.confidence(f)}
-	why := []string{f.String()}
+	return r.RouteWith(req, make([]byte, 0, 192))
+}
 
-	if i := r.match(req, f); i >= 0 {
+// RouteWith is Route with memory for the decision's reason, which lies there if it fits.
+func (r *Router) RouteWith(req *sdk.RouteRequest, why []byte) sdk.RouteDecision {
+	f := look(req.Messages)
+	why = f.append(why[:0])
+	d := sdk.RouteDecision{Confidence: r.confidence(&f)}
+
+	if i := r.match(req, &f); i >= 0 {
 		rule := &r.Rules[i]
 		d.Model, d.Tier, d.MaxTokens, d.RetrievalDepth = rule.Model, rule.Tier, rule.MaxTokens, rule.RetrievalDepth
 		d.Confidence = 1
-		why = append(why, "rule "+strconv.Itoa(rule.line))
+		why = strconv.AppendInt(append(why, "; rule "...), int64(rule.line), 10)
 	}
 	if d.Model == "" && len(req.Models) > 0 {
 		var reason string
-		d.Model, reason = r.pick(req.Models, d.Tier, f)
-		why = append(why, reason)
+		d.Model, reason = r.pick(req.Models, d.Tier, &f)
+		why = append(append(why, "; "...), reason...)
 	}
-	if i := slices.IndexFunc(req.Models, func(m sdk.Model) bool { return m.ID == d.Model }); i >= 0 {
-		d.Tier = req.Models[i].Tier
-	}
-	d.MaxTokens = r.budget(req.MaxTokens, d.MaxTokens, f.task)
-	if r.DirectTools {
-		if d.ToolCalls = directCalls(req); d.ToolCalls != nil {
-			why = append(why, "asks "+d.ToolCalls[0].Name+" first")
+	for i := range req.Models {
+		if req.Models[i].ID == d.Model {
+			d.Tier = req.Models[i].Tier
+			break
 		}
 	}
-	d.Reason = strings.Join(why, "; ")
+	d.MaxTokens = r.budget(req.MaxTokens, d.MaxTokens, f.task)
+	if r.DirectTools && len(req.Tools) > 0 {
+		if d.ToolCalls = directCalls(req); d.ToolCalls != nil {
+			why = append(append(append(why, "; asks "...), d.ToolCalls[0].Name...), " first"...)
+		}
+	}
+	d.Reason = unsafe.String(unsafe.SliceData(why), len(why))
 	return d
 }
 
@@ -73,7 +81,7 @@ func (r *Router) budget(client, rule int, task string) int {
 
 // pick chooses a model of the wanted tier, or without one of the tier that the complexity calls for. Where no model
 // suits, it is the first, the route's default.
-func (r *Router) pick(models []sdk.Model, tier string, f features) (id, reason string) {
+func (r *Router) pick(models []sdk.Model, tier string, f *features) (id, reason string) {
 	usable := func(m *sdk.Model) bool { return m.ContextTokens == 0 || f.tokens < m.ContextTokens }
 	if tier != "" {
 		for i := range models {
@@ -117,7 +125,7 @@ func (r *Router) pick(models []sdk.Model, tier string, f features) (id, reason s
 
 // confidence is how far the complexity lies from where the choice would change, with some taken off where the task is
 // unknown.
-func (r *Router) confidence(f features) float64 {
+func (r *Router) confidence(f *features) float64 {
 	away := min(distance(f.complexity, r.SimpleBelow), distance(f.complexity, r.ComplexAbove))
 	c := min(0.5+2*away, 1)
 	if f.task == "" {

@@ -164,20 +164,20 @@ func TestNew_SaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestTaskOf(t *testing.T) {
+func TestLook_Task(t *testing.T) {
 	for text, want := range map[string]string{
 		"please summarize this": summarise, "tl;dr": summarise, "kannst du das zusammenfassen": summarise, "résume ce texte": summarise,
 		"resume este texto": summarise, "この文章を要約して": summarise, "次を分析し、要約して": analyse, "classify and then summarize": classify,
 		"extrahiere alle namen": extract, "compara estos dos": analyse, "write a poem": draft, "a rewritten summary": summarise,
 		"the underwriter called": "", "writer's block": "", "hello": "", "": "", "fass": summarise, "fassung": "",
 	} {
-		if got := taskOf(text); got != want {
+		if got := look(ask(text).Messages).task; got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
 }
 
-func TestLanguageOf(t *testing.T) {
+func TestLook_Language(t *testing.T) {
 	for text, want := range map[string]string{
 		"what is the capital of france and how do you get there?":        "en",
 		"was ist die hauptstadt von frankreich und wie kommt man dahin?": "de",
@@ -187,7 +187,7 @@ func TestLanguageOf(t *testing.T) {
 		"日本の首都はどこですか":                                                    "ja", "中国的首都在哪里": "zh", "수도는 어디입니까": "ko", "какая столица": "ru", "ποια είναι": "el",
 		"ما هي العاصمة": "ar", "write a regex in go": "", "ok": "", "": "",
 	} {
-		if got := languageOf(text); got != want {
+		if got := look(ask(text).Messages).language; got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}

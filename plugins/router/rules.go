@@ -33,7 +33,7 @@ type Rule struct {
 }
 
 // match returns the first rule that holds and whose model is among the choices, -1 for none.
-func (r *Router) match(req *sdk.RouteRequest, f features) int {
+func (r *Router) match(req *sdk.RouteRequest, f *features) int {
 	for i := range r.Rules {
 		rule := &r.Rules[i]
 		if !rule.holds(req, f) {
@@ -46,7 +46,7 @@ func (r *Router) match(req *sdk.RouteRequest, f features) int {
 	return -1
 }
 
-func (rule *Rule) holds(req *sdk.RouteRequest, f features) bool {
+func (rule *Rule) holds(req *sdk.RouteRequest, f *features) bool {
 	switch {
 	case len(rule.Task) > 0 && !slices.Contains(rule.Task, f.task),
 		len(rule.Language) > 0 && !slices.Contains(rule.Language, f.language),

@@ -125,11 +125,3 @@ var byFirst = func() (t [256][]format) {
 	}
 	return
 }()
-
-// starting has, for the first byte of a format, a bit for the low five bits of its second: most words need no comparison.
-var starting = func() (t [256]uint32) {
-	for _, f := range formats {
-		t[f.prefix[0]] |= 1 << (f.prefix[1] & 31)
-	}
-	return
-}()

@@ -14,7 +14,7 @@ const (
 // secretName says what the name that contains the word [i, j) announces. Names are words joined by - _ . or by case.
 func secretName(b string, i, j int) name {
 	var buf [64]byte
-	if j-i > len(buf) || j-i < 3 || !telling(b, i, j) {
+	if j-i > len(buf) || j-i < 3 {
 		return notName
 	}
 	w := buf[:0]
@@ -59,38 +59,6 @@ func secretName(b string, i, j int) name {
 	}
 	return notName
 }
-
-// telling says whether the word [i, j) may be the name of a secret: whether it has the beginning of one of the words that
-// secretName knows. It spares most words of prose the closer look.
-func telling(b string, i, j int) bool {
-	if b[i]|0x20 == 'i' && j-i == 2 {
-		return true
-	}
-	var c1, c2 byte // the two letters before
-	for k := i; k < j; k++ {
-		c := b[k] | 0x20
-		if c < 'a' || c > 'z' {
-			if c == '_'|0x20 {
-				continue // api_key, pass_word
-			}
-			c = 0
-		}
-		if c1 != 0 && c2 != 0 && c != 0 && trigrams[int(c1-'a')*26+int(c2-'a')]>>(c-'a')&1 != 0 {
-			return true
-		}
-		c1, c2 = c2, c
-	}
-	return c1 == 'p' && c2 == 'w' // as in dbpw
-}
-
-// trigrams has, for the first two letters of a telling word, a bit for each third one.
-var trigrams = func() (t [26 * 26]uint32) {
-	for _, w := range [...]string{"pass", "pwd", "psw", "pin", "secret", "senha", "token", "key", "auth", "credential", "kennwort", "contrasena", "motdepasse"} {
-		t[int(w[0]-'a')*26+int(w[1]-'a')] |= 1 << (w[2] - 'a')
-	}
-	t[('p'-'a')*26+'w'-'a'] = 1<<26 - 1
-	return
-}()
 
 // value looks for what a name announces: name = value, "name": "value", name is value, <name>value, --name value.
 func (s *scanner) value(i, j int, kind name) {

@@ -71,13 +71,12 @@ func (s *scanner) settled() []match {
 func (s *scanner) run() {
 	b := s.b
 	for i := 0; i < len(b); {
-		c := b[i]
-		switch {
-		case kinds[c]&alnum != 0 || c == '_':
-			j := i + 1
-			for j < len(b) && (kinds[b[j]]&alnum != 0 || b[j] == '_') {
-				j++
-			}
+		var j int
+		if i, j = next(b, i); i == len(b) {
+			break
+		}
+		switch c := b[i]; {
+		case j > i:
 			s.wordAt(i, j)
 			i = j
 		case c == '-' && i+4 < len(b) && b[i:i+5] == "-----" && (i == 0 || b[i-1] != '-'):
@@ -102,11 +101,108 @@ func (s *scanner) run() {
 	}
 }
 
+// next returns the first word from index i on that wordAt has to look at, or the place of a sign, with end == start. It
+// makes no calls: what is in use across one is kept in memory in a guest.
+func next(text string, from int) (start, end int) {
+	b, i := text, uint(from)
+	size := uint(len(b))
+	for i < size {
+		c := b[i]
+		if inWord[c] == 0 {
+			if c == '-' || c == ':' {
+				return int(i), int(i)
+			}
+			i++
+			continue
+		}
+		j, last, tells := i, uint32(none), uint32(0)
+		for j < size {
+			v := inWord[b[j]]
+			if v == 0 {
+				break
+			}
+			j++
+			if v == underscore {
+				continue // api_key, pass_word
+			}
+			last = last<<5&0x7fff | uint32(v)
+			tells |= trigrams[last>>5&1023] >> (last & 31)
+		}
+		n := j - i
+		if n >= 16 || tells&1 != 0 || last&1023 == 'p'&31<<5|'w'&31 {
+			return int(i), int(j)
+		}
+		if i+2 < size {
+			h := uint32(c)*961 ^ uint32(b[i+1])*31 ^ uint32(b[i+2])
+			if starting[h>>5&127]>>(h&31)&1 != 0 {
+				return int(i), int(j)
+			}
+		}
+		if j < size && (b[j] == '.' && n >= 5 && (c == 'h' || c == 'd' || c == 'o') || b[j] == ' ' && (n == 5 || n == 6) && c|0x20 == 'b') {
+			return int(i), int(j) // a webhook, Basic and Bearer
+		}
+		i = j
+	}
+	return int(i), int(i)
+}
+
+// inWord has the number of each letter, from 1 on, whatever its case; none for digits, 0 for what is in no word.
+var inWord = func() (t [256]uint8) {
+	for c := range 256 {
+		switch {
+		case kinds[c]&(upper|lower) != 0:
+			t[c] = uint8(c) & 31
+		case kinds[c]&digit != 0:
+			t[c] = none
+		}
+	}
+	t['_'] = underscore
+	return
+}()
+
+const (
+	underscore = 30
+	none       = 31
+)
+
+// trigrams has a bit for the first three letters of each word that tells of a secret: most words have none of them.
+var trigrams = func() (t [1024]uint32) {
+	for _, w := range [...]string{"pass", "pwd", "psw", "pin", "secret", "senha", "token", "key", "auth", "credential", "kennwort", "contrasena", "motdepasse"} {
+		t[uint32(w[0]&31)<<5|uint32(w[1]&31)] |= 1 << (w[2] & 31)
+	}
+	for c := 'a'; c <= 'z'; c++ { // as in dbpwx
+		t['p'&31<<5|'w'&31] |= 1 << (c & 31)
+	}
+	return
+}()
+
+// starting has a bit for the hash of the first three bytes of each format.
+var starting = func() (t [128]uint32) {
+	put := func(a, b, c byte) {
+		h := uint32(a)*961 ^ uint32(b)*31 ^ uint32(c)
+		t[h>>5&127] |= 1 << (h & 31)
+	}
+	for _, f := range formats {
+		if len(f.prefix) > 2 {
+			put(f.prefix[0], f.prefix[1], f.prefix[2])
+			continue
+		}
+		for c := range 256 {
+			if kinds[c]&f.set != 0 {
+				put(f.prefix[0], f.prefix[1], byte(c))
+			}
+		}
+	}
+	put('e', 'y', 'J') // JSON web tokens
+	put('e', 'y', 'K')
+	return
+}()
+
 // wordAt looks at the word [i, j): a key of a known format, a token, or a name whose value is secret.
 func (s *scanner) wordAt(i, j int) {
 	b := s.b
 	s.touched = j == len(b)
-	if starting[b[i]]>>(b[min(i+1, len(b)-1)]&31)&1 != 0 && (i == 0 || b[i-1] != '-' && b[i-1] != '.' || i > 1 && kinds[b[i-2]]&alnum == 0) {
+	if i+2 < len(b) && (i == 0 || b[i-1] != '-' && b[i-1] != '.' || i > 1 && kinds[b[i-2]]&alnum == 0) {
 		list := byFirst[b[i]]
 		for k := range list {
 			f := &list[k]

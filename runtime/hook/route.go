@@ -13,10 +13,12 @@ func (r *RouteRequest) AppendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// ParseJSON reads the JSON form, replacing all of r. Strings of r point into b, which must not change afterwards.
+// ParseJSON reads the JSON form, replacing all of r; new lists are written over the old ones. Strings of r point into b, which must
+// not change afterwards.
 func (r *RouteRequest) ParseJSON(b []byte) error { return parseDocument(b, r) }
 
 func (r *RouteRequest) parse(s *scanner) {
+	old := *r
 	*r = RouteRequest{}
 	for more := s.open('{'); more; more = s.more('}') {
 		switch s.key() {
@@ -27,12 +29,15 @@ func (r *RouteRequest) parse(s *scanner) {
 		case "route":
 			s.string(&r.Route)
 		case "messages":
+			r.Messages = old.Messages
 			list(s, &r.Messages)
 		case "max_tokens":
 			s.int(&r.MaxTokens)
 		case "tools":
+			r.Tools = old.Tools
 			s.strings(&r.Tools)
 		case "models":
+			r.Models = old.Models
 			list(s, &r.Models)
 		default:
 			s.skip()

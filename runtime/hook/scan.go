@@ -30,7 +30,7 @@ type scanner struct {
 type node interface{ parse(*scanner) }
 
 func parseDocument(b []byte, n node) error {
-	s := &scanner{b: b}
+	s := newScanner(b)
 	n.parse(s)
 	return s.end()
 }
@@ -75,6 +75,9 @@ func (s *scanner) space() {
 func (s *scanner) peek() byte {
 	if s.err != nil {
 		return 0
+	}
+	if s.i < len(s.b) && s.b[s.i] > ' ' {
+		return s.b[s.i]
 	}
 	s.space()
 	if s.i >= len(s.b) {
@@ -139,6 +142,10 @@ func (s *scanner) open(bracket byte) bool {
 
 // more steps over the comma before a further member, or out of what open entered.
 func (s *scanner) more(closing byte) bool {
+	if s.i < len(s.b) && s.b[s.i] == ',' && s.err == nil {
+		s.i++
+		return true
+	}
 	switch c := s.peek(); {
 	case s.err != nil:
 	case c == ',':
@@ -155,8 +162,18 @@ func (s *scanner) more(closing byte) bool {
 	return false
 }
 
-// key reads a member's name and the colon.
+// key reads a member's name and the colon. Names are short, plain and stand without spaces: those take no calls.
 func (s *scanner) key() string {
+	if b := s.b[s.i:]; len(b) > 0 && b[0] == '"' && s.err == nil {
+		i := 1
+		for i < len(b) && b[i] >= 0x20 && b[i] < 0x80 && b[i] != '"' && b[i] != '\\' {
+			i++
+		}
+		if i+1 < len(b) && b[i] == '"' && b[i+1] == ':' {
+			s.i += i + 2
+			return view(b[1:i])
+		}
+	}
 	if s.peek() != '"' {
 		s.expected("a member name in quotes")
 		return ""
@@ -183,11 +200,14 @@ func (s *scanner) string(dst *string) {
 }
 
 func (s *scanner) strings(dst *[]string) {
+	list := (*dst)[:0]
 	*dst = nil
 	if s.null() {
 		return
 	}
-	list := []string{}
+	if list == nil {
+		list = []string{}
+	}
 	for more := s.open('['); more; more = s.more(']') {
 		var v string
 		s.string(&v)
@@ -272,16 +292,19 @@ func (s *scanner) raw(dst *Raw) {
 	}
 }
 
-// list reads an array of T. A null makes it nil, an empty array an empty slice.
+// list reads an array of T, into the memory of what dst holds. A null makes it nil, an empty array an empty slice.
 func list[T any, P interface {
 	*T
 	node
 }](s *scanner, dst *[]T) {
+	out := (*dst)[:0]
 	*dst = nil
 	if s.null() {
 		return
 	}
-	out := []T{}
+	if out == nil {
+		out = []T{}
+	}
 	for more := s.open('['); more; more = s.more(']') {
 		var zero T
 		out = append(out, zero)

@@ -34,6 +34,16 @@ func appendFloat(b []byte, name string, v float64) []byte {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return append(b, "null"...)
 	}
+	if n := int64(v*100 + 0.5); v > 0 && v < 1e6 && float64(n)/100 == v { // hundredths, as most are; the shortest form too
+		b = strconv.AppendInt(b, n/100, 10)
+		switch n %= 100; {
+		case n%10 != 0:
+			b = append(b, '.', '0'+byte(n/10), '0'+byte(n%10))
+		case n != 0:
+			b = append(b, '.', '0'+byte(n/10))
+		}
+		return b
+	}
 	format := byte('f')
 	if abs := math.Abs(v); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
 		format = 'e'

@@ -199,6 +199,16 @@ func TestJWT_TakesWhatIsSignedAndForUs(t *testing.T) {
 			t.Errorf("%s: taken as %+v", name, who)
 		}
 	}
+	lenient, err := New(Options{JWT: &JWT{JWKS: i.file, Issuer: "https://id", Audience: "ledge", Tenant: "house"}, Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who, err := lenient.Authenticate(Credential{Bearer: i.sign(t, claims(map[string]any{"tenant": nil}))}); err != nil || who.Tenant != "house" {
+		t.Errorf("without the claim: %+v, %v", who, err)
+	}
+	if who, err := lenient.Authenticate(Credential{Bearer: i.sign(t, claims(map[string]any{"tenant": []string{"acme"}}))}); err == nil {
+		t.Errorf("a claim that is no name: taken as %+v", who)
+	}
 	// A key set that is replaced counts; one that is broken does not.
 	i.publish(t, jose.JSONWebKey{Key: other.key.Public(), KeyID: "k1"})
 	a.tokens.keys.next.Store(0)

@@ -106,8 +106,8 @@ func (t *tokens) verify(text string, now time.Time) (Identity, []string, error) 
 		return Identity{}, nil, refuse("token", "the token is not for this appliance or not valid yet")
 	}
 	who := Identity{Tenant: t.Tenant, Subject: std.Subject, Roles: known(words(all[t.RolesClaim]), words(all["scope"])), Groups: words(all[t.GroupsClaim])}
-	if tenant, ok := all[t.TenantClaim].(string); ok {
-		who.Tenant = tenant
+	if claim, there := all[t.TenantClaim]; there {
+		who.Tenant, _ = claim.(string) // of another type: none, which is refused
 	}
 	if len(who.Roles) == 0 {
 		who.Roles = t.Roles

@@ -129,7 +129,7 @@ func (q *Queue) Submit(tenant string, files []Source) (*Job, error) {
 	for i := range files {
 		f := &files[i]
 		if f.Name == "" || len(f.Name) > 1024 || strings.ContainsRune(f.Name, 0) {
-			return nil, fmt.Errorf("file %d: a name of 1 to 1024 bytes is needed", i)
+			return nil, fmt.Errorf("file %d: a name of 1 to 1024 bytes without NUL is needed", i)
 		}
 		if err := f.Rule.Check(); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Name, err)

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -83,23 +83,27 @@ type FieldError struct{ Field, Message string }
 
 func (e *FieldError) Error() string { return e.Message }
 
-// Decode reads one JSON document from body into v. A fault comes back as an *Error with the status a client expects:
-// 400 for malformed JSON and wrong types, naming the field, and 413 when body is an http.MaxBytesReader that ran over.
-// Unknown fields are accepted.
-func Decode(body io.Reader, v any) ([]byte, error) {
-	b, err := io.ReadAll(body)
-	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return nil, TooLarge(tooLarge.Limit)
-		}
-		return nil, &Error{Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: "body_unreadable", Message: "the request body could not be read", Cause: err}
+// ReadError returns the error for a body that could not be read whole: 413 when it was an http.MaxBytesReader that ran
+// over, 408 when it took too long, else 400.
+func ReadError(err error) *Error {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return TooLarge(tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &Error{Status: http.StatusRequestTimeout, Type: TypeInvalidRequest, Code: "body_timeout", Message: "the request body took too long to arrive", Cause: err}
 	}
+	return &Error{Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: "body_unreadable", Message: "the request body could not be read", Cause: err}
+}
+
+// Decode reads one JSON document into v. A fault comes back as an *Error with the status a client expects: 400 for
+// malformed JSON and wrong types, naming the field. Unknown fields are accepted.
+func Decode(b []byte, v any) error {
 	switch {
 	case len(bytes.TrimSpace(b)) == 0:
-		return nil, Invalid("", "invalid_json", "the request body is empty; send a JSON object")
+		return Invalid("", "invalid_json", "the request body is empty; send a JSON object")
 	case !utf8.Valid(b): // JSON text is UTF-8 (RFC 8259, 8.1); what a decoder would put in its place the client did not say
-		return nil, Invalid("", "invalid_json", "the request body is not valid JSON: it is not UTF-8")
+		return Invalid("", "invalid_json", "the request body is not valid JSON: it is not UTF-8")
 	}
 	if err := json.Unmarshal(b, v); err != nil {
 		var syntax *json.SyntaxError
@@ -107,22 +111,22 @@ func Decode(body io.Reader, v any) ([]byte, error) {
 		var field *FieldError
 		switch {
 		case errors.As(err, &field):
-			return nil, Invalid(field.Field, "invalid_value", "%s", field.Message)
+			return Invalid(field.Field, "invalid_value", "%s", field.Message)
 		case errors.As(err, &wrong):
 			if wrong.Field == "" {
-				return nil, Invalid("", "invalid_type", "the request body must be a JSON object, not %s", wrong.Value)
+				return Invalid("", "invalid_type", "the request body must be a JSON object, not %s", wrong.Value)
 			}
 			name := fieldPath(wrong.Field)
 			if number, ok := strings.CutPrefix(wrong.Value, "number "); ok {
-				return nil, Invalid(name, "invalid_type", "%s: %s is not %s, or too large for one", name, number, jsonKind(wrong.Type.Kind().String()))
+				return Invalid(name, "invalid_type", "%s: %s is not %s, or too large for one", name, number, jsonKind(wrong.Type.Kind().String()))
 			}
-			return nil, Invalid(name, "invalid_type", "%s: expected %s, got %s", name, jsonKind(wrong.Type.Kind().String()), wrong.Value)
+			return Invalid(name, "invalid_type", "%s: expected %s, got %s", name, jsonKind(wrong.Type.Kind().String()), wrong.Value)
 		case errors.As(err, &syntax):
-			return nil, Invalid("", "invalid_json", "the request body is not valid JSON: %v at byte %d", syntax, syntax.Offset)
+			return Invalid("", "invalid_json", "the request body is not valid JSON: %v at byte %d", syntax, syntax.Offset)
 		}
-		return nil, Invalid("", "invalid_json", "the request body is not valid JSON: %v", err)
+		return Invalid("", "invalid_json", "the request body is not valid JSON: %v", err)
 	}
-	return b, nil
+	return nil
 }
 
 // fieldPath is a field's path without the Go names of embedded structs, which no client knows. The API's names are lower case.

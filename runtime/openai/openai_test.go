@@ -3,7 +3,6 @@ package openai
 import (
 	"encoding/json"
 	"errors"
-	"strings"
 	"testing"
 )
 
@@ -18,7 +17,7 @@ func TestDecode_NamesTheFieldAndWhatIsWrong(t *testing.T) {
 		"{\"messages\": [{\"role\": \"user\", \"content\": \"On\xff\"}]}": "the request body is not valid JSON: it is not UTF-8",
 	} {
 		var req ChatRequest
-		_, err := Decode(strings.NewReader(body), &req)
+		err := Decode([]byte(body), &req)
 		var refused *Error
 		if !errors.As(err, &refused) || refused.Status != 400 || refused.Message != want {
 			t.Errorf("%s: got %v, want %s", body, err, want)
@@ -39,7 +38,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var req ChatRequest
-		if _, err := Decode(strings.NewReader(string(body)), &req); err != nil {
+		if err := Decode(body, &req); err != nil {
 			var refused *Error
 			if !errors.As(err, &refused) || refused.Status != 400 || refused.Message == "" {
 				t.Fatalf("%q: %v", body, err)
@@ -50,7 +49,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", body, err)
 		}
-		if _, err := Decode(strings.NewReader(string(doc)), new(ChatRequest)); err != nil {
+		if err := Decode(doc, new(ChatRequest)); err != nil {
 			t.Fatalf("%q: %s: %v", body, doc, err)
 		}
 	})

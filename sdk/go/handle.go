@@ -8,13 +8,28 @@ package sdk
 // HandleRoute serves the export route.
 func HandleRoute(f func(*RouteRequest) (RouteDecision, error)) int32 {
 	return handle(func(in []byte) ([]byte, error) {
-		var req RouteRequest
+		req := &desk.route
 		if err := req.ParseJSON(in); err != nil {
 			return nil, err
 		}
-		d, err := f(&req)
-		return d.AppendJSON(answer[:0]), err
+		d, err := f(req)
+		return d.AppendJSON(desk.out[:0]), err
 	})
+}
+
+// desk is what a call works on. A call starts from the module's state after its initialization and all it wrote is undone, page
+// by page: what lies together costs less than what the allocator strews.
+var desk struct {
+	route    RouteRequest
+	messages [16]Message
+	models   [8]Model
+	tools    [16]string
+	out      [1 << 10]byte
+	in       [4 << 10]byte
+}
+
+func init() {
+	desk.route = RouteRequest{Messages: desk.messages[:0], Models: desk.models[:0], Tools: desk.tools[:0]}
 }
 
 // HandleGuard serves the export guard.
@@ -25,7 +40,7 @@ func HandleGuard(f func(*GuardRequest) (Verdict, error)) int32 {
 			return nil, err
 		}
 		v, err := f(&req)
-		return v.AppendJSON(answer[:0]), err
+		return v.AppendJSON(desk.out[:0]), err
 	})
 }
 
@@ -37,7 +52,7 @@ func HandleChunk(f func(*Document) (ChunkList, error)) int32 {
 			return nil, err
 		}
 		l, err := f(&doc)
-		return l.AppendJSON(answer[:0]), err
+		return l.AppendJSON(desk.out[:0]), err
 	})
 }
 
@@ -49,7 +64,7 @@ func HandleCache(f func(*CacheRequest) (CachePlan, error)) int32 {
 			return nil, err
 		}
 		p, err := f(&req)
-		return p.AppendJSON(answer[:0]), err
+		return p.AppendJSON(desk.out[:0]), err
 	})
 }
 
@@ -57,7 +72,7 @@ func HandleCache(f func(*CacheRequest) (CachePlan, error)) int32 {
 func HandleDescribe(f func() (ToolList, error)) int32 {
 	return handle(func([]byte) ([]byte, error) {
 		l, err := f()
-		return l.AppendJSON(answer[:0]), err
+		return l.AppendJSON(desk.out[:0]), err
 	})
 }
 
@@ -69,12 +84,9 @@ func HandleCall(f func(*ToolRequest) (ToolResult, error)) int32 {
 			return nil, err
 		}
 		r, err := f(&req)
-		return r.AppendJSON(answer[:0]), err
+		return r.AppendJSON(desk.out[:0]), err
 	})
 }
-
-// answer has room for most answers, so that none is grown piece by piece. One call runs at a time.
-var answer [4 << 10]byte
 
 func handle(f func(in []byte) ([]byte, error)) (status int32) {
 	defer func() {

@@ -36,9 +36,13 @@ func start(b []byte) (unsafe.Pointer, uint32) {
 }
 
 func input() []byte {
-	b := make([]byte, inputLength())
-	at, n := start(b)
-	return b[:inputRead(0, at, n)]
+	n := inputLength()
+	b := desk.in[:]
+	if n > uint64(len(b)) {
+		b = make([]byte, n)
+	}
+	at, size := start(b[:n])
+	return b[:inputRead(0, at, size)]
 }
 
 func setOutput(b []byte) { outputWrite(start(b)) }

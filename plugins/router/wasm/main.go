@@ -32,12 +32,15 @@ func init() {
 	}
 }
 
+// why is where reasons are written.
+var why [512]byte
+
 //go:wasmexport route
 func route() int32 {
 	return sdk.HandleRoute(func(req *sdk.RouteRequest) (sdk.RouteDecision, error) {
 		if fault != nil {
 			return sdk.RouteDecision{}, fault
 		}
-		return decider.Route(req), nil
+		return decider.RouteWith(req, why[:0]), nil
 	})
 }

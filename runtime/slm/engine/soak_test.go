@@ -13,17 +13,48 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/slm/gguf"
+	"github.com/ledge-run/ledge/runtime/slm/quantize"
 	"github.com/ledge-run/ledge/runtime/slm/sample"
 	"github.com/ledge-run/ledge/runtime/slm/slmtest"
 )
 
 var soak = flag.Duration("soak", 0, "how long the soak test of the engine goes on; 0 leaves it out")
 
-// soakStall is how long any request may take before it counts as a stall.
-const soakStall = 2 * time.Minute
+var soakType = flag.String("soak-type", "Q4_K_M", "what the soak test's model is quantized to")
+
+// quantized writes a model's file anew by a recipe.
+func quantized(t testing.TB, path, recipe string) string {
+	t.Helper()
+	r, err := quantize.RecipeOf(recipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := gguf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	out, err := os.Create(path + "." + recipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(quantize.File(context.Background(), f, out, quantize.Options{Recipe: r}), out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.Name()
+}
+
+// Seconds without an end of a request, or without a step of the model, that count as a stall. They are counted, not read
+// from the clock: a process that is stopped for a while has not stalled.
+const (
+	soakStall      = 120
+	soakStandstill = 30
+)
 
 // soaked is one kind of request with its answer when it runs alone.
 type soaked struct {
@@ -44,8 +75,8 @@ func TestSoak_EveryAnswerIsItsSoloRun(t *testing.T) {
 		t.Skip("make soak-engine runs it; it takes minutes")
 	}
 	shape := slmtest.Varied
-	shape.Context = 1024
-	path := writeModel(t, shape)
+	shape.Context, shape.Dim, shape.FFN = 1024, 256, 512
+	path := quantized(t, writeModel(t, shape), *soakType)
 	draft := shape
 	draft.Layers = 1
 	adapters := map[string]string{}
@@ -67,7 +98,7 @@ func TestSoak_EveryAnswerIsItsSoloRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := Open(path, Options{Threads: 2, MaxKVBytes: 2 << 20, PrefixDir: t.TempDir(), PrefixBytes: 4 << 20, Draft: writeModel(t, draft),
+	e, err := Open(path, Options{Threads: 2, MaxKVBytes: 2 << 20, PrefixDir: t.TempDir(), PrefixBytes: 4 << 20, Draft: quantized(t, writeModel(t, draft), "Q8_0"),
 		Adapters: map[string]string{"one": adapters["one"], "two": adapters["two"]}})
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +109,7 @@ func TestSoak_EveryAnswerIsItsSoloRun(t *testing.T) {
 	defer cancel()
 	var all sync.WaitGroup
 	for w := range 12 {
-		all.Go(func() { s.ask(ctx, rand.New(rand.NewPCG(uint64(w), 5))) })
+		all.Go(func() { s.ask(ctx, w, rand.New(rand.NewPCG(uint64(w), 5))) })
 	}
 	all.Go(func() { s.visit(ctx) })
 	all.Go(func() {
@@ -144,6 +175,7 @@ type soakRun struct {
 	e       *Engine
 	kinds   []soaked
 	guest   string
+	ticks   atomic.Int64 // seconds
 	mu      sync.Mutex
 	counts  map[string]int
 	longest time.Duration
@@ -158,9 +190,13 @@ func (s *soakRun) count(what string) {
 	s.counts[what]++
 }
 
-// ask sends requests one after the other.
-func (s *soakRun) ask(ctx context.Context, r *rand.Rand) {
+// ask sends requests one after the other. Every other few seconds only two go on, as proposals are made only then.
+func (s *soakRun) ask(ctx context.Context, worker int, r *rand.Rand) {
 	for ctx.Err() == nil && !s.t.Failed() {
+		if worker >= 2 && time.Now().Unix()/4%2 == 1 {
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
 		k := &s.kinds[r.IntN(len(s.kinds))]
 		req := k.r
 		req.Tenant, req.Priority, req.NoCache = fmt.Sprint(r.IntN(3)), r.IntN(3)-1, r.IntN(10) == 0
@@ -177,7 +213,7 @@ func (s *soakRun) ask(ctx context.Context, r *rand.Rand) {
 		case 3:
 			slow = 2 * time.Millisecond
 		}
-		begin := time.Now()
+		begin, tick := time.Now(), s.ticks.Load()
 		n := 0
 		_, err := s.e.Generate(c, req, func(tok Token) error {
 			if n == end {
@@ -210,7 +246,7 @@ func (s *soakRun) ask(ctx context.Context, r *rand.Rand) {
 		s.mu.Lock()
 		s.longest = max(s.longest, took)
 		s.mu.Unlock()
-		if took > soakStall {
+		if s.ticks.Load()-tick > soakStall {
 			s.t.Errorf("%s took %v", k.name, took)
 		}
 	}
@@ -241,16 +277,17 @@ func (s *soakRun) visit(ctx context.Context) {
 
 // watch returns the size of the heap after a quarter of the time, and sees to it that something happens all the time.
 func (s *soakRun) watch(ctx context.Context) (early uint64) {
-	begin, last, since := time.Now(), int64(-1), time.Now()
+	begin, last, since := time.Now(), int64(-1), int64(0)
 	for ctx.Err() == nil {
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
 		}
+		tick := s.ticks.Add(1)
 		if steps := s.e.Stats().Steps; steps != last {
-			last, since = steps, time.Now()
-		} else if time.Since(since) > 30*time.Second {
-			s.t.Errorf("nothing has happened for %v: %+v", time.Since(since), s.e.Stats())
+			last, since = steps, tick
+		} else if tick-since > soakStandstill {
+			s.t.Errorf("nothing has happened for %d seconds: %+v", tick-since, s.e.Stats())
 			buf := make([]byte, 1<<20)
 			s.t.Logf("%s", buf[:runtime.Stack(buf, true)])
 			return early

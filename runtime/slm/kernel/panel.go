@@ -245,11 +245,11 @@ func scales(dst []byte, rows *[panelRows][]byte, to, from, size, n int) {
 // batch is several rows of activations in the form that panels are multiplied with, by slices of columns: of each, what
 // all rows have there lies together. The part of a slice that begins at column c begins at rows * c.
 type batch struct {
-	q      []int8    // rows x columns of the slice
-	scale  []float32 // rows x blocks
-	totals []int32   // Q8_0: rows x blocks, sums of 32
-	sums   []int16   // Q8_K: rows x sums of 16
-	pairs  []int16   // Q8_K: rows x sums of 32
+	q     []int8    // rows x columns of the slice
+	scale []float32 // rows x blocks
+	below []int32   // Q8_0: rows x blocks, sums of 32 times -8
+	sums  []int16   // Q8_K: rows x sums of 16
+	pairs []int16   // Q8_K: rows x sums of 32
 }
 
 // sliceCols is how many columns of a panel are unpacked at a time: as bytes, a third of a first-level cache.
@@ -261,7 +261,7 @@ func (b *batch) size(form partner, n, cols int) {
 	if form == asQ8_K {
 		b.scale, b.sums, b.pairs = grow(b.scale, n*cols/256), grow(b.sums, n*cols/16), grow(b.pairs, n*cols/32)
 	} else {
-		b.scale, b.totals = grow(b.scale, n*cols/32), grow(b.totals, n*cols/32)
+		b.scale, b.below = grow(b.scale, n*cols/32), grow(b.below, n*cols/32)
 	}
 }
 
@@ -273,7 +273,9 @@ func (b *batch) set(form partner, a *activation, k, n int) {
 		copy(b.q[at:at+width], a.q[c:])
 		if form != asQ8_K {
 			copy(b.scale[at/32:(at+width)/32], a.scale[c/32:])
-			copy(b.totals[at/32:(at+width)/32], a.totals[c/32:])
+			for i := range width / 32 {
+				b.below[at/32+i] = -8 * a.totals[c/32+i]
+			}
 			continue
 		}
 		copy(b.scale[at/256:(at+width)/256], a.scale[c/256:])

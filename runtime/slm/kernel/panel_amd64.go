@@ -63,7 +63,7 @@ func tilesInAVX2(t tiles, s *slice) {
 	sumsStride := 0
 	switch t.kind {
 	case Q4_0, Q5_0:
-		sums, sumsStride = unsafe.Pointer(&t.batch.totals[first/32:][:t.n*t.blocks][0]), t.blocks*4
+		sums, sumsStride = unsafe.Pointer(&t.batch.below[first/32:][:t.n*t.blocks][0]), t.blocks*4
 	case Q4_K, Q5_K:
 		sums, sumsStride = unsafe.Pointer(&t.batch.pairs[first/32:][:t.n*t.blocks*8][0]), t.blocks*16
 	case Q6_K:

@@ -26,15 +26,15 @@ type tileFormat struct {
 	fit           int  // groups whose products add up to less than 2^15
 	scaled        bool // parts have scales
 
-	above uint64 // log2 of what values are stored above zero; the activations' sums are blocks' then
-	mins  int    // pairs of minimums, to be multiplied with sums of the activations
-	own   bool   // minimums have factors of their own
+	above int  // how many times eight values are stored above zero; the activations' sums are blocks' then, times -8
+	mins  int  // pairs of minimums, to be multiplied with sums of the activations
+	own   bool // minimums have factors of their own
 }
 
 // 8 * 2 * 15 * 127, 4 * 2 * 31 * 127 and 2 * 2 * 63 * 127 stay below 2^15.
 var (
-	tileQ4_0 = tileFormat{name: "Q4_0", rows: 3, parts: 1, groups: 8, fit: 8, above: 3}
-	tileQ5_0 = tileFormat{name: "Q5_0", rows: 3, parts: 1, groups: 8, fit: 4, above: 4}
+	tileQ4_0 = tileFormat{name: "Q4_0", rows: 3, parts: 1, groups: 8, fit: 8, above: 1}
+	tileQ5_0 = tileFormat{name: "Q5_0", rows: 3, parts: 1, groups: 8, fit: 4, above: 2}
 	tileQ4_K = tileFormat{name: "Q4_K", rows: 3, parts: 8, groups: 8, fit: 8, scaled: true, mins: 4, own: true}
 	tileQ5_K = tileFormat{name: "Q5_K", rows: 3, parts: 8, groups: 8, fit: 4, scaled: true, mins: 4, own: true}
 	tileQ6_K = tileFormat{name: "Q6_K", rows: 3, parts: 16, groups: 4, fit: 2, scaled: true, mins: 8}
@@ -134,19 +134,33 @@ func (t *tiler) minimums(total [][2]VecVirtual, at0, pairs int) {
 	}
 }
 
-// accumulate adds integers times the 16 factors that d returns and the activations' scales to floats at to.
-func (t *tiler) accumulate(total [][2]VecVirtual, d func(h int) VecVirtual, to Register) {
+// accumulate adds integers times the 16 factors that d returns and the activations' scales to floats.
+func (t *tiler) accumulate(total, f [][2]VecVirtual, d func(h int) VecVirtual) {
 	factor := [2]VecVirtual{d(0), d(1)}
 	for k := range total {
 		da := YMM()
 		VBROADCASTSS(row(t.scale, t.scaleStride, k, 0), da)
 		for h := range factor {
-			x, f := YMM(), YMM()
+			x := YMM()
 			VMULPS(factor[h], da, x)
 			VCVTDQ2PS(total[k][h], total[k][h])
-			VMOVUPS(at(to, k*64+h*32), f)
-			VFMADD231PS(total[k][h], x, f)
-			VMOVUPS(f, at(to, k*64+h*32))
+			VFMADD231PS(total[k][h], x, f[k][h])
+		}
+	}
+}
+
+// accumulateAt is accumulate with floats in memory.
+func (t *tiler) accumulateAt(to Register, total [][2]VecVirtual, d func(h int) VecVirtual) {
+	factor := [2]VecVirtual{d(0), d(1)}
+	for k := range total {
+		da := YMM()
+		VBROADCASTSS(row(t.scale, t.scaleStride, k, 0), da)
+		for h := range factor {
+			x := YMM()
+			VMULPS(factor[h], da, x)
+			VCVTDQ2PS(total[k][h], total[k][h])
+			VFMADD213PS(at(to, k*64+h*32), x, total[k][h])
+			VMOVUPS(total[k][h], at(to, k*64+h*32))
 		}
 	}
 }
@@ -156,20 +170,8 @@ func (t *tiler) factors(offset int) func(h int) VecVirtual {
 	return func(h int) VecVirtual { return load(at(t.w, offset+h*32)) }
 }
 
-// less writes what values stored 2^above too high make of the activations' sums, less than nothing.
-func (t *tiler) less(total [][2]VecVirtual, above uint64) {
-	none := zero()
-	for k := range total {
-		s := broadcast4(row(t.sums, t.sumsStride, k, 0))
-		VPSLLD(Imm(above), s, s)
-		for h := range 2 {
-			VPSUBD(s, none, total[k][h])
-		}
-	}
-}
-
-// next goes on to the next block, or returns.
-func (t *tiler) next(bytes, sums int) {
+// next goes on to the next block, or returns after end.
+func (t *tiler) next(bytes, sums int, end func()) {
 	if bytes > 0 {
 		ADDQ(U32(uint32(bytes)), t.w)
 	}
@@ -179,6 +181,7 @@ func (t *tiler) next(bytes, sums int) {
 	ADDQ(Imm(4), t.scale)
 	DECQ(t.blocks)
 	JNE(LabelRef("block"))
+	end()
 	VZEROUPPER()
 	RET()
 }
@@ -190,15 +193,25 @@ func (f tileFormat) tile(rows int) {
 	if !f.scaled {
 		one = bits32(fmt.Sprintf("one%s%d", f.name, rows), 0x00010001)
 	}
+	inRegisters := f.parts == 1 && f.fit == f.groups // there are enough for the floats then
+	floats := t.ints()
+	if inRegisters {
+		t.each(func(k, h int) { VMOVUPS(at(t.dst, k*64+h*32), floats[k][h]) })
+	}
 	Label("block")
 	total := t.ints()
 	if f.own {
 		t.minimums(total, f.minsAt(), f.mins)
-		t.accumulate(total, t.factors(64), t.low)
+		t.accumulateAt(t.low, total, t.factors(64))
 	}
 	switch {
-	case f.above > 0:
-		t.less(total, f.above)
+	case inRegisters:
+	case f.above == 2:
+		for k := range total {
+			s := broadcast4(row(t.sums, t.sumsStride, k, 0))
+			VPADDD(s, s, total[k][0])
+			VPADDD(s, s, total[k][1])
+		}
 	case f.mins > 0 && !f.own:
 		t.minimums(total, f.minsAt(), f.mins)
 	default:
@@ -236,8 +249,19 @@ func (f tileFormat) tile(rows int) {
 				by = at(t.w, f.part(0)+h*32)
 			}
 			VPMADDWD(by, sum[k][h], sum[k][h])
-			VPADDD(sum[k][h], total[k][h], total[k][h])
+			if !inRegisters {
+				VPADDD(sum[k][h], total[k][h], total[k][h])
+			}
 		})
+		if inRegisters {
+			total = sum
+			for k := range total {
+				s := broadcast4(row(t.sums, t.sumsStride, k, 0))
+				for h := range 2 {
+					VPADDD(s, total[k][h], total[k][h])
+				}
+			}
+		}
 	}
 	ADDQ(U32(uint32(f.groups*4)), t.a)
 	if f.parts > 1 {
@@ -245,14 +269,22 @@ func (f tileFormat) tile(rows int) {
 		DECQ(parts)
 		JNE(LabelRef("part"))
 	}
-	t.accumulate(total, d, t.dst)
+	if inRegisters {
+		t.accumulate(total, floats, d)
+	} else {
+		t.accumulateAt(t.dst, total, d)
+	}
 	bytes, sums := f.bytes(), f.mins*4
 	if f.parts > 1 {
 		bytes -= f.parts * f.partBytes()
 	} else {
 		sums = 4
 	}
-	t.next(bytes, sums)
+	t.next(bytes, sums, func() {
+		if inRegisters {
+			t.each(func(k, h int) { VMOVUPS(floats[k][h], at(t.dst, k*64+h*32)) })
+		}
+	})
 }
 
 // tileQ8_0 multiplies a panel's blocks as they are.
@@ -283,10 +315,10 @@ func tileQ8_0(rows int) {
 		}
 	}
 	ADDQ(Imm(32), t.a)
-	t.accumulate(total, func(h int) VecVirtual {
+	t.accumulateAt(t.dst, total, func(h int) VecVirtual {
 		d := YMM()
 		VCVTPH2PS(at(t.w, 512+h*16), d)
 		return d
-	}, t.dst)
-	t.next(544, 0)
+	})
+	t.next(544, 0, func() {})
 }

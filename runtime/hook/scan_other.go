@@ -1,0 +1,5 @@
+//go:build !wasm
+
+package hook
+
+func newScanner(b []byte) *scanner { return &scanner{b: b} }
