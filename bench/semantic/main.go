@@ -132,7 +132,7 @@ func run(pairs []pair, model string, threshold float64, misses bool) error {
 			why["near miss below the threshold"]++
 		}
 		if misses && hit != p.Same {
-			fmt.Printf("%-5t cosine %.3f alignment %.2f score %.3f %-9s  %s | %s\n", p.Same, s.Cosine, s.Alignment, s.Score, s.Differs, p.A, p.B)
+			fmt.Printf("%-5t cosine %.3f alignment %.2f frame %.2f score %.3f %-9s  %s | %s\n", p.Same, s.Cosine, s.Alignment, s.Frame, s.Score, s.Differs, p.A, p.B)
 		}
 	}
 	fmt.Printf("%d paraphrases, %d near misses, threshold %.2f: %.1f%% of the paraphrases hit, %.2f%% of the near misses hit wrongly; %.2f ms a pair\n",

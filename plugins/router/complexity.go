@@ -3,6 +3,7 @@ package router
 import (
 	_ "embed"
 	"math/bits"
+	"unsafe"
 )
 
 // The rating of a request is a linear model: two logistic regressions, one that tells simple requests from the rest and one
@@ -21,6 +22,9 @@ const (
 	buckets       = 1 << 14
 	weightsHeader = 16
 )
+
+// weights are those of the buckets. They are changed by nobody.
+var weights = (*[buckets][2]int8)(unsafe.Pointer(unsafe.StringData(weightsFile[weightsHeader:][:2*buckets])))
 
 var bias, scale = func() (bias, scale [2]float32) {
 	for i := range bias {

@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,7 +20,7 @@ const (
 // New reads the configuration; absent keys keep the defaults that plugin.yaml documents.
 func New(config func(key string) (string, bool)) (*Router, error) {
 	r := &Router{
-		Budgets:      map[string]int{classify: 20, extract: 200, summarise: 300, analyse: 800, draft: 1500, defaultTask: 512},
+		Budgets:      [6]int{512, 20, 200, 300, 800, 1500}, // as tasks lists them, the default before
 		Tiers:        []string{"small", "medium", "large", "remote"},
 		SimpleBelow:  0.35,
 		ComplexAbove: 0.65,
@@ -56,10 +57,11 @@ func (r *Router) setBudgets(v string) error {
 		if err != nil || n < 1 {
 			return errors.New(strconv.Quote(pair) + " is not task=tokens")
 		}
-		if _, ok := r.Budgets[task]; !ok {
+		i := slices.Index(tasks, task) + 1
+		if i == 0 && task != defaultTask {
 			return errors.New("unknown task " + strconv.Quote(task) + "; there are classify, extract, summarise, analyse, draft, default")
 		}
-		r.Budgets[task] = n
+		r.Budgets[i] = n
 	}
 	return nil
 }

@@ -20,12 +20,12 @@ var levelCues = map[uint32]string{
 		wie heißt|klassifi|übersetz|hallo |danke |qu'est|qui |quand |où |combien |bonjour |merci |quién |cuándo |dónde |cuánto|cuántos |hola |gracias |traduc|traduis|traduire|quando |dove |quanti |quanto |quem |onde |hoeveel |wanneer |wie is`,
 	making: `summar|tl;dr|tldr |recap |condense|write |draft |compose |rewrite |rephras|paraphras|reword|explain |describe |outline |generate |implement|proofread|email |e-mail |letter |paragraph|
 		bullet|essay |why |how do|how does|how can|how should|how to|prepare |create |suggest |tips |ideas |zusammenfass|fasse |fass |schreib|verfass|entwirf |formulier|erklär|warum |résum|rédig|écri|expliqu|
-		pourquoi|resum|escrib|redact|explic|riassum|scriv|spieg|schrijf |leg uit|escrev|explique |describ|beschreib|décri`,
+		pourquoi|resum|escrib|redact|explic|riassum|scriv|spieg|schrijf |leg uit|escrev|explique |describ|beschreib|décri|説明|解释|解釋|書い|要約|总结|介绍|紹介|напиш|объясн|опиши |кратко |설명|작성|요약`,
 	deep: `analy|compar|contrast|evaluat|assess|critique |critically|weigh |trade-off|tradeoff|pros and|prove |proof |derive |debug|root cause|diagnos|architect|design |redesign|optimi|refactor|strateg|
 		forecast|scenario|simulat|implication|interact|reconcil|justif|step by|in depth|in-depth|thorough|comprehensive|long-term|roadmap|negotiat|investigat|differential|argue |counterargument|synthesi|
 		prioriti|migrat|troubleshoot|concurren|race condition|bottleneck|end to|end-to-end|would happen|stress test|stress-test|model the|conflict|restructur|hypothes|sensitivity|constraint|assumption|
 		alternativ|recommend|risks |failure mode|failure modes|objection|interplay|second-order|vergleich|bewert|beurteil|untersuch|begründ|beweis|évalu|démontr|evalú|demuestr|valut|confront|anali|
-		entwickle |conçois |diseña |justifi|abwäg|wäge |szenari|escenari|scénari|risiken |riesgos |risques |rischi |arbitrage|compromis|progett|dimostr|avali`,
+		entwickle |conçois |diseña |justifi|abwäg|wäge |szenari|escenari|scénari|risiken |riesgos |risques |rischi |arbitrage|compromis|progett|dimostr|avali|分析|比較|比较|評価|评估|证明|証明|设计|設計|方案|сравни|проанализ|докаж|оцени |разработа|분석|비교|평가`,
 }
 
 // How long the answer should be, whatever its subject.

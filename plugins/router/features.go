@@ -13,6 +13,7 @@ type features struct {
 	chars      int     // code points
 	tokens     int     // of all messages, a rough estimate on the high side
 	task       string  // empty: none found
+	taskIndex  uint32  // of tasks plus 1, 0: none
 	language   string  // ISO 639-1, empty: not sure
 	code       bool    // contains program text
 	complexity float64 // 0 to 1
@@ -35,7 +36,7 @@ func look(messages []sdk.Message) features {
 	f.chars = utf8.RuneCountInString(f.text)
 	var r reading
 	r.read(f.text)
-	if r.task > 0 {
+	if f.taskIndex = r.task; r.task > 0 {
 		f.task = tasks[r.task-1]
 	}
 	f.code = r.code(f.text)

@@ -13,6 +13,8 @@ const (
 	zoneHead = 480 // so far from the front and from the end, words are features of the model
 	zoneTail = 240
 
+	maxFeatures = 4096 // of a text, more than the zones have
+
 	maxQuote = 800 // bytes between quotation marks, at most
 )
 
@@ -85,9 +87,15 @@ type reading struct {
 	quoted                                         int  // bytes between quotation marks
 	signs                                          bool // there may be program text
 
-	sum      [2]int32  // weights of the words that are features of the model
-	features int       // how many
-	keep     *[]uint16 // for training: their buckets
+	sum      [2]int32             // weights of the words that are features of the model
+	features int                  // how many
+	keep     *[maxFeatures]uint16 // for training: their buckets
+
+	now struct { // the word that is being read
+		h, h2, stem uint32    // hash, hash with the word before, hash of the beginning
+		hits        [8]uint32 // what may be cues
+		n           int
+	}
 
 	inQuote bool
 }
@@ -171,42 +179,14 @@ func (r *reading) part(s string, gapFrom, gapTo int) {
 			i += 3
 			stem = h
 		} else {
-			for i < len(s) {
-				c = s[i]
-				k := byteKind[c]
-				if k != kindWord {
-					if k != kindHigh || c >= firstIdeograph {
-						break
-					}
-					if c == 0xc2 || c == 0xe2 {
-						break
-					}
-				}
-				b := uint32(fold[c])
-				if k == kindHigh && i > start && s[i-1] == 0xc3 && c < 0x9f {
-					b |= 0x20 // a capital of Latin-1
-				}
-				h, h2 = (h^b)*hashPrime, (h2^b)*hashPrime
-				i++
-				n := i - start
-				if n == stemBytes {
-					stem = h
-				}
-				if n > 1 {
-					if beginnings.filter[h>>24]>>(h>>19&31)&1 != 0 {
-						r.note(beginnings.get(h))
-					}
-				}
-				if last != 0 && beginnings.filter[h2>>24]>>(h2>>19&31)&1 != 0 {
-					r.note(beginnings.get(h2))
-				}
+			i = r.word(s, i, last)
+			h, h2, stem = r.now.h, r.now.h2, r.now.stem
+			for _, hit := range r.now.hits[:r.now.n&7] {
+				r.note(beginnings.get(hit))
 			}
 			if i == start { // a stray byte
 				i++
 				continue
-			}
-			if i-start < stemBytes {
-				stem = h
 			}
 			r.latin += i - start
 		}
@@ -240,6 +220,41 @@ func (r *reading) part(s string, gapFrom, gapTo int) {
 	}
 }
 
+// word reads the word at i and returns where it ends. It calls nothing: what a loop with calls costs in a guest is several times
+// what one without costs.
+func (r *reading) word(s string, i int, last uint32) int {
+	h, h2, stem := uint32(hashSeed), (last^' ')*hashPrime, uint32(0)
+	n, before := 0, byte(0)
+	j, both := i, last != 0
+	for uint(j) < uint(len(s)) {
+		c := s[j]
+		k := byteKind[c]
+		if k != kindWord && (k != kindHigh || c >= firstIdeograph || c == 0xc2 || c == 0xe2) {
+			break
+		}
+		b := uint32(fold[c])
+		if before == 0xc3 && c < 0x9f {
+			b |= 0x20 // a capital of Latin-1
+		}
+		before = c
+		h, h2 = (h^b)*hashPrime, (h2^b)*hashPrime
+		j++
+		if j-i <= stemBytes {
+			stem = h
+		}
+		if beginnings.filter[h>>24]>>(h>>19&31)&1 != 0 {
+			r.now.hits[n&7] = h
+			n++
+		}
+		if both && beginnings.filter[h2>>24]>>(h2>>19&31)&1 != 0 {
+			r.now.hits[n&7] = h2
+			n++
+		}
+	}
+	r.now.h, r.now.h2, r.now.stem, r.now.n = h, h2, stem, min(n, 7)
+	return j
+}
+
 // stemBytes is how much of a word stands for its inflected forms.
 const stemBytes = 6
 
@@ -254,12 +269,13 @@ const (
 // feature adds the weights of one.
 func (r *reading) feature(h uint32) {
 	b := bucket(h)
-	r.sum[0] += int32(int8(weightsFile[weightsHeader+2*int(b)]))
-	r.sum[1] += int32(int8(weightsFile[weightsHeader+2*int(b)+1]))
-	r.features++
+	w := &weights[b]
+	r.sum[0] += int32(w[0])
+	r.sum[1] += int32(w[1])
 	if r.keep != nil {
-		*r.keep = append(*r.keep, b)
+		r.keep[r.features%maxFeatures] = b
 	}
+	r.features++
 }
 
 func bucket(h uint32) uint16 {

@@ -19,12 +19,12 @@ import (
 // Router holds the settings. It is safe for concurrent use.
 type Router struct {
 	Rules        []Rule
-	Budgets      map[string]int // tokens by task; "default" for a request without a known task
-	Tiers        []string       // names of tiers, the weakest first
-	SimpleBelow  float64        // complexity below which the weakest tier serves
-	ComplexAbove float64        // complexity above which the strongest tier serves
-	AllowRemote  bool           // without a rule, too
-	DirectTools  bool           // ask calculator and clock directly
+	Budgets      [6]int   // tokens of tasks, and at 0 of a request without a known task
+	Tiers        []string // names of tiers, the weakest first
+	SimpleBelow  float64  // complexity below which the weakest tier serves
+	ComplexAbove float64  // complexity above which the strongest tier serves
+	AllowRemote  bool     // without a rule, too
+	DirectTools  bool     // ask calculator and clock directly
 }
 
 // Route decides. It never fails.
@@ -55,7 +55,7 @@ func (r *Router) RouteWith(req *sdk.RouteRequest, why []byte) sdk.RouteDecision 
 			break
 		}
 	}
-	d.MaxTokens = r.budget(req.MaxTokens, d.MaxTokens, f.task)
+	d.MaxTokens = r.budget(req.MaxTokens, d.MaxTokens, f.taskIndex)
 	if r.DirectTools && len(req.Tools) > 0 {
 		if d.ToolCalls = directCalls(req); d.ToolCalls != nil {
 			why = append(append(append(why, "; asks "...), d.ToolCalls[0].Name...), " first"...)
@@ -66,17 +66,14 @@ func (r *Router) RouteWith(req *sdk.RouteRequest, why []byte) sdk.RouteDecision 
 }
 
 // budget returns what the client stated, else what the rule says, else what the task usually needs.
-func (r *Router) budget(client, rule int, task string) int {
+func (r *Router) budget(client, rule int, task uint32) int {
 	switch {
 	case client > 0:
 		return client
 	case rule > 0:
 		return rule
 	}
-	if n, ok := r.Budgets[task]; ok {
-		return n
-	}
-	return r.Budgets[defaultTask]
+	return r.Budgets[task]
 }
 
 // pick chooses a model of the wanted tier, or without one of the tier that the complexity calls for. Where no model

@@ -13,12 +13,11 @@ func WordShare(n int) float32 { return float32(math.Sqrt(24 / float64(max(n, 24)
 
 // Features returns the buckets of a text's words and of its shape, for the training.
 func Features(text string) (words, shape []uint16) {
-	var r reading
-	r.keep = &words
+	r := reading{keep: new([maxFeatures]uint16)}
 	r.read(text)
-	r.keep = &shape
+	n := r.features
 	r.shape(r.code(text), utf8.RuneCountInString(text))
-	return words, shape
+	return r.keep[:n:n], r.keep[n:r.features]
 }
 
 func float32At(i int) float32 {

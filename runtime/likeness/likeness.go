@@ -25,6 +25,10 @@ type Question struct {
 	bound    map[string]string // what is counted, by its number
 	asks     string            // who, when, why; empty: not said, or how
 	all      map[string]bool
+	dressed  []word   // words, and those that questions are dressed with
+	order    []string // all words, as far as frames are compared
+	origin   string   // what stands behind "from"
+	goal     string   // what stands behind the last "to"
 	names    []string // folded
 	language string   // of the texts that are told apart; empty: not sure
 }
@@ -49,6 +53,18 @@ func Read(text string) *Question {
 			w, stem = c, c
 		}
 		q.all[w], q.all[stem] = true, true
+		if len(q.order) < maxOrder {
+			q.order = append(q.order, w)
+		}
+		if q.origin == "" && !t.Common && (before == "from" || before == "the" && len(q.order) > 2 && q.order[len(q.order)-3] == "from") {
+			q.origin = w
+		}
+		if (before == "to" || before == "the" && len(q.order) > 2 && q.order[len(q.order)-3] == "to") && !t.Common {
+			q.goal = w
+		}
+		if !t.Common && len(q.dressed) < maxOrder {
+			q.dressed = append(q.dressed, word{w, stem})
+		}
 		q.ask(w, before)
 		if closed[w] != "" {
 			if before == "to" || before == "into" {
@@ -166,6 +182,9 @@ func (q *Question) Differs(o *Question) string {
 	if len(q.targets) > 0 && len(o.targets) > 0 && !slices.ContainsFunc(q.targets, func(t string) bool { return slices.Contains(o.targets, t) }) {
 		return "direction"
 	}
+	if q.origin != "" && q.origin == o.goal && q.origin != o.origin {
+		return "direction"
+	}
 	for n, of := range q.bound {
 		if other := o.bound[n]; other != "" && other != of && closed[other] == closed[of] && !sameMember(of, other) {
 			return "numbers"
@@ -232,15 +251,49 @@ func (q *Question) missing(o *Question) []word {
 	return out
 }
 
-// swapped says whether the questions are the same but for one word, and that word has another meaning: "players" for
-// "referees". Embeddings hardly see it.
-func (q *Question) swapped(o *Question, near func(a, b string) float64) bool {
-	a, b := q.missing(o), o.missing(q)
-	return len(a) == 1 && len(b) == 1 && near(a[0].text, b[0].text) < sameWord
+// swap is how close the one word is that stands in the place of another, 1 where more or fewer words differ. Words that questions
+// are dressed with count here: "mute calls" is not "mute notifications".
+func (q *Question) swap(o *Question, near func(a, b string) float64) float64 {
+	if a, b := q.undressed(o), o.undressed(q); len(a) == 1 && len(b) == 1 {
+		return near(a[0].text, b[0].text)
+	}
+	return 1
 }
 
-// sameWord is from which cosine on two single words are taken for synonyms.
-const sameWord = 0.75
+// undressed are the words of q, with those that questions are dressed with, that o has in no form.
+func (q *Question) undressed(o *Question) []word {
+	var out []word
+	for _, w := range q.dressed {
+		if !o.has(w) && !slices.ContainsFunc(o.words, func(v word) bool { return sameGroup(w.text, v.text) || misspelt(w.text, v.text) }) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// maxOrder bounds the words of which a frame is made.
+const maxOrder = 64
+
+// frame is how much of the longer question stands in the other one in the same order, from 0 to 1. Questions that are one but for
+// a few words were written to be the same or to be different; those with other frames were written by different people.
+func (q *Question) frame(o *Question) float64 {
+	a, b := q.order, o.order
+	if len(a) == 0 || len(b) == 0 {
+		return 0
+	}
+	var rows [2][maxOrder + 1]int
+	for i := range a {
+		last, next := &rows[i%2], &rows[(i+1)%2]
+		for j := range b {
+			if a[i] == b[j] {
+				next[j+1] = last[j] + 1
+			} else {
+				next[j+1] = max(next[j], last[j+1])
+			}
+		}
+	}
+	return float64(rows[len(a)%2][len(b)]) / float64(max(len(a), len(b)))
+}
 
 // Alignment is how much of what the questions say has a counterpart on the other side, from 0 to 1. near, if not nil, tells
 // how close two words are in meaning, from -1 to 1; without it only words that are written alike count.
