@@ -156,14 +156,14 @@ func (f *forms) relaxed(p *pipeline.Prompt, form grammar.Form) (*grammar.Program
 				}
 			}
 			if t.Schema == nil {
-				return nil, "", err
+				return nil, "", cannotHold(err)
 			}
 			relaxed := *form.Calls
 			relaxed.Tools = append([]grammar.Tool(nil), form.Calls.Tools...)
 			relaxed.Tools[tool.Tool].Schema = nil
 			form.Calls = &relaxed
 			note += fmt.Sprintf("; any object for %s, since %v", t.Name, tool.Err)
-		case errors.As(err, &schema) && !p.Format.Strict && form.Content.Kind == grammar.KindSchema && json.Valid([]byte(p.Format.Source)):
+		case errors.As(err, &schema) && p.Format != nil && !p.Format.Strict && form.Content.Kind == grammar.KindSchema && json.Valid([]byte(p.Format.Source)):
 			form.Content = &grammar.Source{Kind: grammar.KindObject}
 			note += "; any object, since " + schema.Error()
 		case p.Format != nil:
@@ -173,9 +173,14 @@ func (f *forms) relaxed(p *pipeline.Prompt, form grammar.Form) (*grammar.Program
 			}
 			return nil, "", openai.Invalid(p.Format.Param, code, "%s cannot be enforced: %v", p.Format.Param, err)
 		default:
-			return nil, "", err
+			return nil, "", cannotHold(err)
 		}
 	}
+}
+
+// cannotHold is the refusal of tools to whose form an answer cannot be held.
+func cannotHold(err error) error {
+	return openai.Invalid("tools", "invalid_value", "calls of the tools cannot be enforced: %v", err)
 }
 
 // callable are the tools that the model may call, and whether it must call one.

@@ -69,5 +69,5 @@ func mayName(who *Identity, name string) error {
 	if who.MayName(name) {
 		return nil
 	}
-	return notFound(name)
+	return openai.ModelNotFound(name)
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
@@ -25,6 +26,20 @@ var rebuilt = map[string]bool{"model": true, "messages": true, "stream": true, "
 	"max_completion_tokens": true, "temperature": true, "top_p": true, "seed": true, "stop": true, "logprobs": true, "top_logprobs": true,
 	"frequency_penalty": true, "presence_penalty": true, "logit_bias": true, "tools": true, "tool_choice": true, "user": true,
 	"store": true, "metadata": true}
+
+// isRebuilt reports whether a field is one of the rebuilt ones, also when it is written in another case: a remote decoder
+// that is not strict about case would take it for the field that the guards have read, and prefer it.
+func isRebuilt(name string) bool {
+	if rebuilt[name] {
+		return true
+	}
+	for known := range rebuilt {
+		if strings.EqualFold(known, name) {
+			return true
+		}
+	}
+	return false
+}
 
 // chatRequest checks a chat request and brings it into the form the pipeline takes.
 func (r *Runtime) chatRequest(id string, who Identity, req *openai.ChatRequest) (*pipeline.Request, error) {
@@ -73,7 +88,7 @@ func (r *Runtime) chatRequest(id string, who Identity, req *openai.ChatRequest) 
 		maxTokens = req.MaxTokens
 	}
 	for name, raw := range req.Raw {
-		if !rebuilt[name] {
+		if !isRebuilt(name) {
 			if p.Prompt.Raw == nil {
 				p.Prompt.Raw = map[string][]byte{}
 			}
@@ -229,7 +244,7 @@ func (r *Runtime) sampling(p *pipeline.Request, f samplingFields) error {
 		return openai.Invalid("top_logprobs", "invalid_value", "top_logprobs: %d is not between 0 and %d", n, maxTopLogprobs)
 	}
 	for id, bias := range p.Prompt.LogitBias {
-		if _, err := strconv.ParseInt(id, 10, 32); err != nil || math.IsNaN(bias) || bias < -100 || bias > 100 {
+		if n, err := strconv.ParseInt(id, 10, 32); err != nil || n < 0 || math.IsNaN(bias) || bias < -100 || bias > 100 {
 			return openai.Invalid("logit_bias", "invalid_value", "logit_bias: %q: %g must be a token id and a number from -100 to 100", id, bias)
 		}
 	}

@@ -154,6 +154,8 @@ func TestErrors_HaveTheRightStatusAndShape(t *testing.T) {
 		"no tokens":         {"/v1/chat/completions", ask("x", "max_tokens", 0), 400, "invalid_value"},
 		"many choices":      {"/v1/chat/completions", ask("x", "n", 99), 400, "invalid_value"},
 		"many stops":        {"/v1/chat/completions", ask("x", "stop", []string{"a", "b", "c", "d", "e"}), 400, "invalid_value"},
+		"a negative token":  {"/v1/chat/completions", ask("x", "logit_bias", map[string]int{"-5": 1}), 400, "invalid_value"},
+		"not UTF-8":         {"/v1/chat/completions", "{\"model\":\"default\",\"messages\":[{\"role\":\"user\",\"content\":\"\xff\"}]}", 400, "invalid_json"},
 		"json mode":         {"/v1/chat/completions", ask("x", "response_format", map[string]string{"type": "json"}), 400, "invalid_value"},
 		"over-long prompt":  {"/v1/chat/completions", ask(strings.Repeat("once upon a time ", 3000)), 400, "context_length_exceeded"},
 		"oversized body":    {"/v1/chat/completions", ask(strings.Repeat("x", 80<<10)), 413, "request_too_large"},

@@ -118,6 +118,22 @@ func TestFormat_RefusesWhatCannotBeEnforced(t *testing.T) {
 	}
 }
 
+func TestTools_SchemasThatNothingCanMatchAreRelaxedOrRefused(t *testing.T) {
+	a := open(t, dataDir(t), withModel(tinyModel(t)))
+	values, _ := json.Marshal(strings.Split(strings.Repeat(strings.Repeat("x", 60)+" ", 10000), " "))
+	for name, schema := range map[string]string{"endless": `{"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"],"additionalProperties":false}`,
+		"nothing": `false`, "empty range": `{"type":"integer","minimum":5,"maximum":1}`, "too many values": `{"enum":` + string(values) + `}`} {
+		for _, strict := range []bool{false, true} {
+			tool := map[string]any{"name": "f", "strict": strict, "parameters": json.RawMessage(schema)}
+			r := a.post("/v1/chat/completions", ask("x", "max_tokens", 4, "tool_choice", "required", "tools", []any{map[string]any{"type": "function", "function": tool}}))
+			long := name == "too many values" && r.code() == "context_length_exceeded"
+			if strict && (r.status != 400 || r.code() != "invalid_function_parameters") || !strict && r.status != 200 && !long {
+				t.Errorf("%s, strict %t: %d %s", name, strict, r.status, r.body)
+			}
+		}
+	}
+}
+
 func TestTools_ForcedCallsHaveValidArguments(t *testing.T) {
 	a := open(t, dataDir(t), withModel(tinyModel(t)))
 	tools := []any{

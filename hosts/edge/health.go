@@ -20,8 +20,7 @@ func (s *Server) model(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	writeError(w, &openai.Error{Status: http.StatusNotFound, Type: openai.TypeInvalidRequest, Param: "model", Code: "model_not_found",
-		Message: "the model " + id + " does not exist here; GET /v1/models lists the routes and models"})
+	writeError(w, openai.ModelNotFound(id))
 }
 
 // livez says that the process answers: restarting it would not help a request.

@@ -78,8 +78,11 @@ func refuseOrigin(w http.ResponseWriter, message string) {
 	writeError(w, &openai.Error{Status: http.StatusForbidden, Type: openai.TypePermission, Code: "forbidden_origin", Message: message})
 }
 
-// named reports whether a Host header holds a name other than localhost.
+// named reports whether a Host header holds a name other than localhost. HTTP/1.0 clients may send none; browsers always do.
 func named(host string) bool {
+	if host == "" {
+		return false
+	}
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}

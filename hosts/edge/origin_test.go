@@ -11,6 +11,15 @@ import (
 	"github.com/ledge-run/ledge/runtime/config"
 )
 
+func TestNamed_IsOnlyAName(t *testing.T) {
+	for host, want := range map[string]bool{"": false, "localhost": false, "LocalHost:1": false, "127.0.0.1:8080": false, "[::1]:8080": false,
+		"::1": false, "box.local": true, "evil.example:8080": true, "localhost.evil.example": true, "127.0.0.1.evil.example:80": true} {
+		if got := named(host); got != want {
+			t.Errorf("named(%q) = %t", host, got)
+		}
+	}
+}
+
 func TestPages_OnlyThoseOfAllowedOriginsGetThrough(t *testing.T) {
 	a := open(t, dataDir(t))
 	s := &Server{Runtime: a.rt, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(), MaxBody: 1 << 20, Origins: []string{"https://desk.example"}}

@@ -187,6 +187,9 @@ func readBody(w http.ResponseWriter, r *http.Request, v any, most int64) ([]byte
 		return nil, &openai.Error{Status: http.StatusUnsupportedMediaType, Type: openai.TypeInvalidRequest, Code: "unsupported_encoding",
 			Message: "the request body is encoded as " + e + "; send it as it is"}
 	}
+	if r.ContentLength > most { // said before the client sends it
+		return nil, openai.TooLarge(most)
+	}
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer has deadlines; then the server's hold
 	b, err := openai.Decode(http.MaxBytesReader(w, r.Body, most), v)

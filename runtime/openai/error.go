@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
 )
 
 // Error is an error in the shape OpenAI clients parse. Status is the HTTP status it travels with.
@@ -60,6 +63,21 @@ func Invalid(param, code, format string, args ...any) *Error {
 	return &Error{Status: http.StatusBadRequest, Type: TypeInvalidRequest, Param: param, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
+// TooLarge returns the 413 for a request body above limit bytes.
+func TooLarge(limit int64) *Error {
+	return &Error{Status: http.StatusRequestEntityTooLarge, Type: TypeInvalidRequest, Code: "request_too_large",
+		Message: fmt.Sprintf("the request body is larger than %d bytes", limit)}
+}
+
+// ModelNotFound returns the 404 for a name in the model field that is no route's and no model's.
+func ModelNotFound(name string) *Error {
+	if most := 200; len(name) > most {
+		name = name[:most] + "..."
+	}
+	return &Error{Status: http.StatusNotFound, Type: TypeInvalidRequest, Param: "model", Code: "model_not_found",
+		Message: fmt.Sprintf("the model %q does not exist here; GET /v1/models lists the routes and models", name)}
+}
+
 // FieldError is a value of a known field that has the wrong form.
 type FieldError struct{ Field, Message string }
 
@@ -73,13 +91,15 @@ func Decode(body io.Reader, v any) ([]byte, error) {
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return nil, &Error{Status: http.StatusRequestEntityTooLarge, Type: TypeInvalidRequest, Code: "request_too_large",
-				Message: fmt.Sprintf("the request body is larger than %d bytes", tooLarge.Limit)}
+			return nil, TooLarge(tooLarge.Limit)
 		}
 		return nil, &Error{Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: "body_unreadable", Message: "the request body could not be read", Cause: err}
 	}
-	if len(bytes.TrimSpace(b)) == 0 {
+	switch {
+	case len(bytes.TrimSpace(b)) == 0:
 		return nil, Invalid("", "invalid_json", "the request body is empty; send a JSON object")
+	case !utf8.Valid(b): // JSON text is UTF-8 (RFC 8259, 8.1); what a decoder would put in its place the client did not say
+		return nil, Invalid("", "invalid_json", "the request body is not valid JSON: it is not UTF-8")
 	}
 	if err := json.Unmarshal(b, v); err != nil {
 		var syntax *json.SyntaxError
@@ -92,13 +112,23 @@ func Decode(body io.Reader, v any) ([]byte, error) {
 			if wrong.Field == "" {
 				return nil, Invalid("", "invalid_type", "the request body must be a JSON object, not %s", wrong.Value)
 			}
-			return nil, Invalid(wrong.Field, "invalid_type", "%s: expected %s, got %s", wrong.Field, jsonKind(wrong.Type.Kind().String()), wrong.Value)
+			name := fieldPath(wrong.Field)
+			if number, ok := strings.CutPrefix(wrong.Value, "number "); ok {
+				return nil, Invalid(name, "invalid_type", "%s: %s is not %s, or too large for one", name, number, jsonKind(wrong.Type.Kind().String()))
+			}
+			return nil, Invalid(name, "invalid_type", "%s: expected %s, got %s", name, jsonKind(wrong.Type.Kind().String()), wrong.Value)
 		case errors.As(err, &syntax):
 			return nil, Invalid("", "invalid_json", "the request body is not valid JSON: %v at byte %d", syntax, syntax.Offset)
 		}
 		return nil, Invalid("", "invalid_json", "the request body is not valid JSON: %v", err)
 	}
 	return b, nil
+}
+
+// fieldPath is a field's path without the Go names of embedded structs, which no client knows. The API's names are lower case.
+func fieldPath(path string) string {
+	parts := strings.Split(path, ".")
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p != "" && 'A' <= p[0] && p[0] <= 'Z' }), ".")
 }
 
 // jsonKind names a Go kind as a JSON author would.

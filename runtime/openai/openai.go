@@ -95,6 +95,8 @@ func (c *Content) UnmarshalJSON(b []byte) error {
 				text.WriteString(*p.Text)
 			case p.Type == "refusal" && p.Refusal != nil:
 				text.WriteString(*p.Refusal)
+			case p.Type == "text" || p.Type == "refusal":
+				return &FieldError{Field: fmt.Sprintf("content[%d]", i), Message: fmt.Sprintf("the content part of type %q has no %s", p.Type, p.Type)}
 			default:
 				return &FieldError{Field: fmt.Sprintf("content[%d]", i), Message: fmt.Sprintf("content parts of type %q are not supported; send text", p.Type)}
 			}

@@ -452,3 +452,33 @@ func TestRun_ClientThatLeavesEndsTheRequest(t *testing.T) {
 		t.Errorf("err %v after %d events, trace %+v", err, n, tr)
 	}
 }
+
+func TestTrace_TellsFaultsFromClientsThatLeft(t *testing.T) {
+	broken := errors.New("broken pipe")
+	for name, tc := range map[string]struct {
+		model, client error
+		status        int
+	}{
+		"the model fails":    {model: errors.New("no such weights"), status: 500},
+		"the client left":    {client: broken, status: 499},
+		"its context ended":  {model: context.Canceled, status: 499},
+		"the model is asked": {model: openai.Invalid("tools", "invalid_value", "no"), status: 400},
+		"all is well":        {status: 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			said := says("a")
+			said.err = tc.model
+			var trace *Trace
+			p := newPipeline()
+			p.Trace = func(t *Trace) { trace = t }
+			route := &Route{Name: "default", Models: []Model{&model{id: "m", rounds: []round{said}}}}
+			err := p.Run(context.Background(), route, chat("x"), func(Event) error { return tc.client })
+			if trace.Status != tc.status {
+				t.Errorf("status %d, error %v", trace.Status, err)
+			}
+			if tc.client != nil && !errors.Is(err, tc.client) {
+				t.Errorf("the client's own error became %v", err)
+			}
+		})
+	}
+}

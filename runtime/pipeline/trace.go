@@ -26,6 +26,7 @@ type Trace struct {
 	ModelDigest string       `json:"model_digest,omitempty"`
 	Stream      bool         `json:"stream"`
 	Cache       string       `json:"cache"`
+	CacheKey    string       `json:"cache_key,omitempty"` // of the answer that was reused or kept
 	Status      int          `json:"status"`
 	Code        string       `json:"code,omitempty"`
 	Error       string       `json:"error,omitempty"`
@@ -39,6 +40,9 @@ type Trace struct {
 
 	started time.Time
 }
+
+// Reused says whether the answer came from the cache, and no model ran.
+func (t *Trace) Reused() bool { return t.Cache == cacheHit || t.Cache == cacheSemantic }
 
 // TraceText is kept only where the site asks for it.
 type TraceText struct {
@@ -146,6 +150,7 @@ func (t *Trace) end(now time.Time, usage openai.Usage, err error) {
 		e.DurationUS = e.duration.Microseconds()
 	}
 	var failed *openai.Error
+	var left departure
 	switch {
 	case err == nil:
 		t.Status = 200
@@ -153,8 +158,10 @@ func (t *Trace) end(now time.Time, usage openai.Usage, err error) {
 		t.Status, t.Code, t.Error = failed.Status, failed.Code, clip(failed.Message, maxReason)
 	case errors.Is(err, context.DeadlineExceeded):
 		t.Status, t.Code = 504, "timeout"
-	default:
+	case errors.As(err, &left), errors.Is(err, context.Canceled):
 		t.Status, t.Code = statusClientClosed, "client_closed"
+	default: // the entry of the stage that failed says how
+		t.Status, t.Code = 500, "internal_error"
 	}
 }
 

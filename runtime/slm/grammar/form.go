@@ -70,6 +70,9 @@ func Compile(f Form) (*Grammar, error) {
 	}
 	b.define(root, out)
 	g, err := b.finish(kind, root)
+	if errors.Is(err, errNoText) && f.Calls != nil && f.Content == nil { // then none of the tools can be called
+		return nil, &ToolError{0, err}
+	}
 	if err != nil && f.Content != nil {
 		switch f.Content.Kind {
 		case KindSchema:
@@ -110,6 +113,9 @@ func (c *Calls) compile(b *builder) (expr, error) {
 			var err error
 			if args, err = schemaSource(b, string(t.Schema)); err != nil {
 				return nil, &ToolError{i, err}
+			}
+			if args = b.rule("arguments", args); b.err != nil {
+				return nil, &ToolError{i, b.err}
 			}
 		}
 		alts = append(alts, exprSeq{literal(quote(t.Name)), literal(","), b.space(), literal(quote(c.Arguments)), literal(":"), b.space(), args})

@@ -25,6 +25,8 @@ const (
 // ErrLimit is the class of errors about sources that are too large once compiled.
 var ErrLimit = errors.New("it is too large")
 
+var errNoText = errors.New("no text can match it")
+
 // op is what a node does.
 type op uint8
 
@@ -81,7 +83,7 @@ func (b *builder) finish(kind string, root int) (*Grammar, error) {
 	}
 	g.live = b.fixpoint(func(n *node) bool { return n.op == opByte && b.sets[n.set] != byteSet{} })
 	if !g.live[g.start] {
-		return nil, errors.New("no text can match it")
+		return nil, errNoText
 	}
 	if err := b.checkLeftRecursion(); err != nil {
 		return nil, err
