@@ -82,7 +82,7 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 		name string
 		from []config.Stage
 		to   *[]pipeline.Stage
-	}{{"input", cfg.Guards.Input, &route.Input}, {"tool", cfg.Guards.Tool, &route.Tool}, {"output", cfg.Guards.Output, &route.Output}} {
+	}{{"input", cfg.Guards.Input, &route.Input}, {"tool", cfg.Guards.Tool, &route.Tool}, {"output", cfg.Guards.Output, &route.Output}, {"answer", cfg.Guards.Answer, &route.Answer}} {
 		fmt.Fprintln(version, g.name)
 		if *g.to, err = stages(g.from, hook.ExportGuard); err != nil {
 			return nil, err

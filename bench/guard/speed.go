@@ -75,7 +75,10 @@ func speed(ctx context.Context, native map[string]judge, rounds int) error {
 				n.p50.Round(time.Microsecond), float64(s.p50)/float64(n.p50), held)
 		}
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return stream(ctx, guests)
 }
 
 func single(names []string) (out [][]string) {

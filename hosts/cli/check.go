@@ -95,6 +95,7 @@ func failureModes(cfg *config.Config) []failureMode {
 		for _, t := range r.Tools {
 			add("tool", config.Stage{Plugin: t, OnError: "open"})
 		}
+		add("guard.answer", r.Guards.Answer...)
 		add("guard.output", r.Guards.Output...)
 	}
 	return out

@@ -294,7 +294,7 @@ func describeRoute(r *config.Route) string {
 	}
 	for _, part := range []struct{ label, value string }{
 		{"guard", names(r.Guards.Input)}, {"router", r.Router.Plugin}, {"cache", r.Cache.Plugin},
-		{"model", strings.Join(r.Models, "|")}, {"tools", strings.Join(r.Tools, "+")}, {"guard", names(r.Guards.Output)},
+		{"model", strings.Join(r.Models, "|")}, {"tools", strings.Join(r.Tools, "+")}, {"guard", names(r.Guards.Answer)}, {"guard", names(r.Guards.Output)},
 	} {
 		if part.value != "" {
 			parts = append(parts, part.label+" "+part.value)

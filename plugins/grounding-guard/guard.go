@@ -72,14 +72,17 @@ type Report struct {
 	Score  float64
 }
 
-// Judge reads a text whose answer follows its passages, as [Split] finds them, and gives a verdict. A text without
-// passages is allowed: there is nothing to hold it against.
+// Judge holds an answer against the request's passages and gives a verdict. Without those it reads a text whose answer
+// follows its passages, as [Split] finds them. An answer without passages is allowed: there is nothing to hold it against.
 func (g *Guard) Judge(req *sdk.GuardRequest) sdk.Verdict {
 	v := sdk.Verdict{Verdict: sdk.Allow}
 	if req.Stage == sdk.StageOutput && !req.Final {
 		return v
 	}
-	passages, answer, at := Split(req.Text)
+	passages, answer, at := req.Passages, req.Text, 0
+	if len(passages) == 0 {
+		passages, answer, at = Split(req.Text)
+	}
 	if len(passages) == 0 {
 		return v
 	}

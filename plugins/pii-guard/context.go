@@ -27,6 +27,13 @@ const (
 
 // topic returns what the nearest telling word before index i is about.
 func (s *scanner) topic(i int) topic {
+	if s.topicOf != i+1 {
+		s.topicOf, s.topicIs = i+1, s.topicBefore(i)
+	}
+	return s.topicIs
+}
+
+func (s *scanner) topicBefore(i int) topic {
 	b := s.b
 	least := max(0, i-maxContext)
 	if s.pos != nil {

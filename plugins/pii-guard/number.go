@@ -1,9 +1,9 @@
 package piiguard
 
 // group is a run of digits of a number.
-type group struct{ start, end int }
+type group struct{ start, end int32 }
 
-func (g group) len() int { return g.end - g.start }
+func (g group) len() int { return int(g.end - g.start) }
 
 // number is a run of groups of digits with single separators between them.
 type number struct {
@@ -15,7 +15,7 @@ type number struct {
 }
 
 // end is where the number ends.
-func (n *number) end() int { return n.groups[n.n-1].end }
+func (n *number) end() int { return int(n.groups[n.n-1].end) }
 
 // shape says whether the groups have these lengths.
 func (n *number) shape(lens ...int) bool {
@@ -47,12 +47,25 @@ func (n *number) digit(i int) int { return int(n.buf[i] - '0') }
 
 // readNumber reads digits from index i on: up to 19, in groups with one space, hyphen or dot between them. It stops
 // after the last group that fits; over says that the number goes on in the same group.
-func (s *scanner) readNumber(i int) (n number, over bool) {
+//
+// The number is valid until another is read.
+func (s *scanner) readNumber(i int) (n *number, over bool) {
+	n = &s.number
+	if s.numberAt == i+1 {
+		return n, s.numberOver
+	}
+	over = s.readDigits(n, i)
+	s.numberAt, s.numberOver = i+1, over
+	return n, over
+}
+
+func (s *scanner) readDigits(n *number, i int) (over bool) {
+	n.n, n.digits, n.sep = 0, 0, 0
 	for n.n < len(n.groups) {
 		start, digits := i, n.digits
 		for s.is(i, isDigit) {
 			if digits == 19 {
-				return n, n.n == 0
+				return n.n == 0
 			}
 			n.buf[digits] = s.b[i]
 			digits++
@@ -69,7 +82,7 @@ func (s *scanner) readNumber(i int) (n number, over bool) {
 				n.sep = '?'
 			}
 		}
-		n.groups[n.n] = group{start, i}
+		n.groups[n.n] = group{int32(start), int32(i)}
 		n.n++
 		n.digits = digits
 		if c := s.at(i); c != ' ' && c != '-' && c != '.' || !s.is(i+1, isDigit) {
@@ -77,18 +90,34 @@ func (s *scanner) readNumber(i int) (n number, over bool) {
 		}
 		i++
 	}
-	return n, false
+	return false
 }
 
 // digits looks for what may start with the digit at index i.
 func (s *scanner) digits(i int) {
 	found := len(s.found)
-	for _, look := range [...]func(*scanner, int){
-		(*scanner).ipv4, (*scanner).hexAddress, (*scanner).card, (*scanner).ssn, (*scanner).idNumber, (*scanner).phone,
-	} {
-		if look(s, i); len(s.found) > found {
-			return
-		}
+	dot, colon := i+6 > len(s.b), i+6 > len(s.b) // signs of an address near enough, or there is no telling
+	for k := i + 1; k < i+6 && !dot; k++ {
+		c := s.b[k]
+		dot, colon = c == '.', colon || c == ':' || c == '-' || c == '.'
+	}
+	if dot {
+		s.ipv4(i)
+	}
+	if colon && len(s.found) == found {
+		s.hexAddress(i)
+	}
+	if len(s.found) == found {
+		s.card(i)
+	}
+	if len(s.found) == found {
+		s.ssn(i)
+	}
+	if len(s.found) == found {
+		s.idNumber(i)
+	}
+	if len(s.found) == found {
+		s.phone(i)
 	}
 }
 

@@ -82,7 +82,7 @@ func (s *scanner) readPhone(i int, plus bool) (n number, bracket, ok bool) {
 				n.sep = '?'
 			}
 		}
-		n.groups[n.n] = group{start, j}
+		n.groups[n.n] = group{int32(start), int32(j)}
 		n.n++
 		n.digits = digits
 		if plus && n.digit(0) == 1 && n.digits == 11 {

@@ -61,8 +61,16 @@ type scanner struct {
 
 	from    int  // offset in text where the entity that is looked for starts
 	touched bool // the answer depended on what follows the text
+	plainTo int  // up to here in b at needs no look at the offset
 	found   []match
-	open    int // index in b from which on there may be entities that are not complete
+
+	number     number // that was read last, and where, plus 1
+	numberAt   int
+	numberOver bool
+	topicOf    int // where topic looked last, plus 1
+	topicIs    topic
+
+	open int // index in b from which on there may be entities that are not complete
 }
 
 // scan finds the entities of text, ordered by start and then longest first. They may overlap. With final false, more
@@ -75,6 +83,9 @@ func scan(text string, final, stream bool) (found []match, decided int) {
 	s := scanner{text: text, stream: stream, final: final}
 	s.b, s.pos = fold(text, stream)
 	s.open = len(s.b)
+	if !stream {
+		s.plainTo = len(s.b)
+	}
 	s.run()
 	if !final {
 		s.openLocal()
@@ -130,7 +141,7 @@ func (s *scanner) run() {
 				continue
 			}
 		}
-		s.touched = false
+		s.touched, s.numberAt = false, 0
 		s.from = s.offset(i)
 		start := i
 		switch {
@@ -213,6 +224,13 @@ var plainAfter = func() (t [256]bool) {
 
 // at returns the byte at index i, which is at or after the place looked at.
 func (s *scanner) at(i int) byte {
+	if i < s.plainTo {
+		return s.b[i]
+	}
+	return s.far(i)
+}
+
+func (s *scanner) far(i int) byte {
 	if i >= len(s.b) {
 		s.touched = true
 		return 0

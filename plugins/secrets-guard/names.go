@@ -24,8 +24,9 @@ func secretName(b string, i, j int) name {
 		}
 	}
 	s := string(w)
-	for _, p := range [...]string{"password", "passwd", "passphrase", "passwort", "kennwort", "contrasena", "motdepasse", "senha"} {
-		if contains(s, p) && !endsWith(s, "policy") && !endsWith(s, "hash") && !endsWith(s, "field") && !endsWith(s, "length") && !endsWith(s, "reset") {
+	if contains(s, "pass") && (contains(s, "password") || contains(s, "passwd") || contains(s, "passphrase") || contains(s, "passwort")) ||
+		contains(s, "kennwort") || contains(s, "senha") || contains(s, "contrasena") || contains(s, "motdepasse") {
+		if !endsAny(s, "policy", "hash", "field", "length", "reset") {
 			return password
 		}
 	}
@@ -33,9 +34,10 @@ func secretName(b string, i, j int) name {
 	case "pwd", "pass", "passcode", "psw", "dbpass", "userpass", "mypass", "dbpwd", "dbpassw", "pw", "rootpw", "rootpass", "smtppass", "mysqlpwd", "userpw", "adminpw", "pin":
 		return password
 	}
-	for _, p := range [...]string{"apikey", "secretkey", "accesskey", "privatekey", "authtoken", "accesstoken", "clientsecret", "appsecret", "encryptionkey", "signingkey",
-		"secret", "accountkey", "sharedaccesskey", "consumerkey", "servicekey", "masterkey", "refreshtoken", "bottoken", "authkey", "credential", "apitoken", "sessiontoken", "webhooksecret", "licensekey", "tokensecret", "bearertoken", "sessionkey", "csrftoken", "instrumentationkey", "storagekey", "adminkey", "subscriptionkey"} {
-		if contains(s, p) && !endsWith(s, "id") && !endsWith(s, "name") && !endsWith(s, "arn") {
+	if contains(s, "secret") || contains(s, "credential") ||
+		follows(s, "key", "api", "access", "private", "encryption", "signing", "account", "consumer", "service", "master", "auth", "license", "session", "instrumentation", "storage", "admin", "subscription") ||
+		follows(s, "token", "auth", "access", "refresh", "bot", "api", "session", "bearer", "csrf") {
+		if !endsAny(s, "id", "name", "arn") {
 			return key
 		}
 	}
@@ -374,6 +376,16 @@ func allDigits(v string) bool {
 func contains(s, sub string) bool {
 	for i := 0; i+len(sub) <= len(s); i++ {
 		if s[i] == sub[0] && s[i:i+len(sub)] == sub {
+			return true
+		}
+	}
+	return false
+}
+
+// follows says whether the word stands in s after one of the others.
+func follows(s, word string, others ...string) bool {
+	for i := 1; i+len(word) <= len(s); i++ {
+		if s[i] == word[0] && s[i:i+len(word)] == word && endsAny(s[:i], others...) {
 			return true
 		}
 	}

@@ -72,12 +72,13 @@ func (s *scanner) run() {
 	b := s.b
 	for i := 0; i < len(b); {
 		var j int
-		if i, j = next(b, i); i == len(b) {
+		var tells bool
+		if i, j, tells = next(b, i); i == len(b) {
 			break
 		}
 		switch c := b[i]; {
 		case j > i:
-			s.wordAt(i, j)
+			s.wordAt(i, j, tells)
 			i = j
 		case c == '-' && i+4 < len(b) && b[i:i+5] == "-----" && (i == 0 || b[i-1] != '-'):
 			i = s.pem(i)
@@ -101,21 +102,21 @@ func (s *scanner) run() {
 	}
 }
 
-// next returns the first word from index i on that wordAt has to look at, or the place of a sign, with end == start. It
-// makes no calls: what is in use across one is kept in memory in a guest.
-func next(text string, from int) (start, end int) {
+// next returns the first word from index i on that wordAt has to look at, or the place of a sign, with end == start. A
+// word tells if it may be the name of a secret. next makes no calls: what is in use across one is kept in memory in a guest.
+func next(text string, from int) (start, end int, tells bool) {
 	b, i := text, uint(from)
 	size := uint(len(b))
 	for i < size {
 		c := b[i]
 		if inWord[c] == 0 {
 			if c == '-' || c == ':' {
-				return int(i), int(i)
+				return int(i), int(i), false
 			}
 			i++
 			continue
 		}
-		j, last, tells := i, uint32(none), uint32(0)
+		j, last, hit := i, uint32(none), uint32(0)
 		for j < size {
 			v := inWord[b[j]]
 			if v == 0 {
@@ -126,24 +127,25 @@ func next(text string, from int) (start, end int) {
 				continue // api_key, pass_word
 			}
 			last = last<<5&0x7fff | uint32(v)
-			tells |= trigrams[last>>5&1023] >> (last & 31)
+			hit |= trigrams[last>>5&1023] >> (last & 31)
 		}
 		n := j - i
-		if n >= 16 || tells&1 != 0 || last&1023 == 'p'&31<<5|'w'&31 {
-			return int(i), int(j)
+		tells = hit&1 != 0 || last&1023 == 'p'&31<<5|'w'&31 || n <= 5 && last&0x7fff == 'p'&31<<10|'i'&31<<5|'n'&31
+		if n >= 16 || tells {
+			return int(i), int(j), tells
 		}
 		if i+2 < size {
 			h := uint32(c)*961 ^ uint32(b[i+1])*31 ^ uint32(b[i+2])
 			if starting[h>>5&127]>>(h&31)&1 != 0 {
-				return int(i), int(j)
+				return int(i), int(j), false
 			}
 		}
 		if j < size && (b[j] == '.' && n >= 5 && (c == 'h' || c == 'd' || c == 'o') || b[j] == ' ' && (n == 5 || n == 6) && c|0x20 == 'b') {
-			return int(i), int(j) // a webhook, Basic and Bearer
+			return int(i), int(j), false // a webhook, Basic and Bearer
 		}
 		i = j
 	}
-	return int(i), int(i)
+	return int(i), int(i), false
 }
 
 // inWord has the number of each letter, from 1 on, whatever its case; none for digits, 0 for what is in no word.
@@ -167,7 +169,7 @@ const (
 
 // trigrams has a bit for the first three letters of each word that tells of a secret: most words have none of them.
 var trigrams = func() (t [1024]uint32) {
-	for _, w := range [...]string{"pass", "pwd", "psw", "pin", "secret", "senha", "token", "key", "auth", "credential", "kennwort", "contrasena", "motdepasse"} {
+	for _, w := range [...]string{"pass", "pwd", "psw", "secret", "senha", "token", "key", "auth", "credential", "kennwort", "contrasena", "motdepasse"} {
 		t[uint32(w[0]&31)<<5|uint32(w[1]&31)] |= 1 << (w[2] & 31)
 	}
 	for c := 'a'; c <= 'z'; c++ { // as in dbpwx
@@ -198,8 +200,8 @@ var starting = func() (t [128]uint32) {
 	return
 }()
 
-// wordAt looks at the word [i, j): a key of a known format, a token, or a name whose value is secret.
-func (s *scanner) wordAt(i, j int) {
+// wordAt looks at the word [i, j): a key of a known format, a token, or, where it tells, a name whose value is secret.
+func (s *scanner) wordAt(i, j int, tells bool) {
 	b := s.b
 	s.touched = j == len(b)
 	if i+2 < len(b) && (i == 0 || b[i-1] != '-' && b[i-1] != '.' || i > 1 && kinds[b[i-2]]&alnum == 0) {
@@ -221,7 +223,11 @@ func (s *scanner) wordAt(i, j int) {
 	}
 	s.hook(i, j)
 	if s.generic && j-i >= 2 {
-		if k := secretName(b, i, j); k != notName {
+		k := notName
+		if tells {
+			k = secretName(b, i, j)
+		}
+		if k != notName {
 			s.value(i, j, k)
 		} else if j-i >= 20 {
 			s.entropy(i, j)

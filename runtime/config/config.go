@@ -221,6 +221,7 @@ type Guards struct {
 	Retrieval []Stage `yaml:"retrieval"`
 	Tool      []Stage `yaml:"tool"`
 	Output    []Stage `yaml:"output"`
+	Answer    []Stage `yaml:"answer"` // judge the whole answer with the passages it was made from; it is held until then
 }
 
 // CacheUse names the plugin that plans the use of the cache. Without one the route has no cache. A plan that fails

@@ -349,7 +349,7 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 	for _, list := range []struct {
 		name   string
 		stages []Stage
-	}{{"input", r.Guards.Input}, {"retrieval", r.Guards.Retrieval}, {"tool", r.Guards.Tool}, {"output", r.Guards.Output}} {
+	}{{"input", r.Guards.Input}, {"retrieval", r.Guards.Retrieval}, {"tool", r.Guards.Tool}, {"output", r.Guards.Output}, {"answer", r.Guards.Answer}} {
 		for i := range list.stages {
 			stage(fmt.Sprintf("%s.guards.%s[%d]", path, list.name, i), &list.stages[i], "closed")
 		}

@@ -136,8 +136,8 @@ func TestParse_LastOfDuplicateNamesWinsWhole(t *testing.T) {
 }
 
 func TestParse_ReplacesWhatWasThere(t *testing.T) {
-	r := GuardRequest{Text: "old", Final: true}
-	if err := r.ParseJSON([]byte(`{"stage":"tool"}`)); err != nil || r != (GuardRequest{Stage: "tool"}) {
+	r := GuardRequest{Text: "old", Final: true, Passages: []string{"old"}}
+	if err := r.ParseJSON([]byte(`{"stage":"tool"}`)); err != nil || !reflect.DeepEqual(r, GuardRequest{Stage: "tool"}) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 }

@@ -11,6 +11,7 @@ func (g *GuardRequest) AppendJSON(b []byte) []byte {
 	b = appendText(b, "text", g.Text)
 	b = optInt(b, "start", g.Start)
 	b = optBool(b, "final", g.Final)
+	b = optStrings(b, "passages", g.Passages)
 	return append(b, '}')
 }
 
@@ -37,6 +38,8 @@ func (g *GuardRequest) parse(s *scanner) {
 			s.int(&g.Start)
 		case "final":
 			s.bool(&g.Final)
+		case "passages":
+			s.strings(&g.Passages)
 		default:
 			s.skip()
 		}

@@ -87,6 +87,9 @@ type GuardRequest struct {
 	Text      string `json:"text"`
 	Start     int    `json:"start,omitempty"` // byte offset in Text of the first byte not yet released
 	Final     bool   `json:"final,omitempty"`
+	// Passages are what the answer was made from, in the order of the numbers by which it cites them; an empty one was
+	// taken away. They are there for guards of the whole answer on routes that retrieve.
+	Passages []string `json:"passages,omitempty"`
 }
 
 // Verdicts of a guard, from the mildest to the strictest. The strictest of several guards holds.

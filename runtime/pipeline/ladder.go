@@ -16,13 +16,16 @@ const (
 // generate runs the model. Where it fails before any of its text was taken, the models of the route's ladder are asked
 // in turn, and at its foot the fixed sentence is said.
 func (x *exchange) generate(prompt *Prompt, out *output, countPrompt bool) (Outcome, error) {
+	whole, tokens := len(out.whole), len(out.wholeTokens)
 	outcome, err := x.askModel(prompt, out, countPrompt)
 	for err != nil && out.untouched() && x.mayDescend(err) && x.descend() {
+		out.whole, out.wholeTokens = out.whole[:whole], out.wholeTokens[:tokens] // nobody saw what the one that failed began
 		outcome, err = x.askModel(prompt, out, countPrompt)
 	}
 	if err == nil || !out.untouched() || !x.mayDescend(err) || x.route.SafeAnswer == "" || x.req.Model != nil {
 		return outcome, err
 	}
+	out.whole, out.wholeTokens = out.whole[:whole], out.wholeTokens[:tokens]
 	x.trace.add(Entry{Stage: "fallback", Verdict: degradedSafe})
 	if err := x.degrade(degradedSafe); err != nil {
 		return Outcome{}, err

@@ -132,6 +132,9 @@ type output struct {
 	openEntity string // and what it is of
 	tail       string // of what was released, while it may still become a token
 
+	whole       []byte // the answer, where guards judge it before anything leaves
+	wholeTokens []openai.TokenLogprob
+
 	entries []*Entry // one a guard, for all its calls
 	kept    cachedChoice
 	answer  strings.Builder
@@ -149,6 +152,16 @@ func (o *output) push(d Delta) error {
 	if d.Notice != "" {
 		return o.x.emit(Event{Choice: o.choice, Notice: d.Notice})
 	}
+	if len(o.x.route.Answer) > 0 {
+		o.whole = append(o.whole, d.Text...)
+		o.wholeTokens = append(o.wholeTokens, d.Tokens...)
+		return nil
+	}
+	return o.pass(d)
+}
+
+// pass takes what may leave as far as the guards of the stream let it.
+func (o *output) pass(d Delta) error {
 	if len(o.x.route.Output) == 0 {
 		return o.send(d.Text, d.Tokens)
 	}
@@ -165,6 +178,11 @@ func (o *output) push(d Delta) error {
 
 // flush releases what is left.
 func (o *output) flush() error {
+	if len(o.x.route.Answer) > 0 {
+		if err := o.judgeAnswer(); err != nil {
+			return err
+		}
+	}
 	if len(o.x.route.Output) == 0 || len(o.window) == o.start && len(o.tokens) == 0 {
 		return nil
 	}

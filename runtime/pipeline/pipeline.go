@@ -136,6 +136,7 @@ type Route struct {
 	Input        []Stage
 	Tool         []Stage
 	Output       []Stage
+	Answer       []Stage // judge the whole answer; nothing of it leaves before
 	CachePlan    *Stage
 	Fallback     []Model // asked in turn when the model fails before its first text
 	SafeAnswer   string  // said when they fail as well; empty: the error is
