@@ -1,7 +1,6 @@
 package hook
 
 import (
-	"encoding/binary"
 	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
@@ -17,7 +16,7 @@ const (
 func plain(b []byte, i int) (end int, beyond bool) {
 	var seen uint64
 	for len(b)-i >= 8 {
-		w := binary.LittleEndian.Uint64(b[i:])
+		w := word(b, i)
 		quote, slash := w^(ones*'"'), w^(ones*'\\')
 		// The classic zero-byte test may report a byte above a true hit, never miss one; bytes beyond ASCII are masked out.
 		hit := ((quote - ones) | (slash - ones) | (w - ones*0x20)) &^ w & highs
@@ -38,12 +37,25 @@ func plain(b []byte, i int) (end int, beyond bool) {
 	return i, seen&highs != 0
 }
 
+// plainASCII steps over words of 8 bytes that are plain and ASCII.
+func plainASCII(b []byte, i int) int {
+	for len(b)-i >= 8 {
+		w := word(b, i)
+		quote, slash := w^(ones*'"'), w^(ones*'\\')
+		if ((quote-ones)|(slash-ones)|(w-ones*0x20)|w)&highs != 0 {
+			break
+		}
+		i += 8
+	}
+	return i
+}
+
 // quoted reads a string; the quote is next.
 func (s *scanner) quoted() string {
 	start := s.i + 1
 	end, beyond := plain(s.b, start)
 	if end < len(s.b) && s.b[end] == '"' {
-		if text := s.b[start:end]; !beyond || utf8.Valid(text) {
+		if text := s.b[start:end]; !beyond || valid(text) {
 			s.i = end + 1
 			return view(text)
 		}
@@ -152,7 +164,7 @@ func hex4(b []byte, i int) rune {
 
 // appendValid appends text with every byte of invalid UTF-8 replaced by U+FFFD.
 func appendValid(out, text []byte) []byte {
-	if utf8.Valid(text) {
+	if valid(text) {
 		return append(out, text...)
 	}
 	for len(text) > 0 {
@@ -161,6 +173,24 @@ func appendValid(out, text []byte) []byte {
 		text = text[n:]
 	}
 	return out
+}
+
+// valid is utf8.Valid, with words of 8 bytes of ASCII skipped anywhere and not at the start alone.
+func valid(b []byte) bool {
+	for i := 0; i < len(b); {
+		if b[i] < utf8.RuneSelf {
+			if i++; len(b)-i >= 8 && word(b, i)&highs == 0 {
+				i += 8
+			}
+			continue
+		}
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n == 1 {
+			return false
+		}
+		i += n
+	}
+	return true
 }
 
 // view is b as a string without a copy. It is sound because a parsed document must not change; see ParseJSON.
