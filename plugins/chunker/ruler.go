@@ -28,8 +28,12 @@ func newRuler(text string) *ruler {
 func valid(b []byte) bool {
 	for i := 0; i < len(b); {
 		if b[i] < utf8.RuneSelf {
-			if i++; len(b)-i >= 8 && load(b, i)&0x8080808080808080 == 0 {
-				i += 8
+			if i++; len(b)-i >= 8 {
+				if high := load(b, i) & 0x8080808080808080; high == 0 {
+					i += 8
+				} else {
+					i += bits.TrailingZeros64(high) / 8
+				}
 			}
 			continue
 		}

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
@@ -21,6 +22,11 @@ func plain(b []byte, i int) (end int, beyond bool) {
 		// The classic zero-byte test may report a byte above a true hit, never miss one; bytes beyond ASCII are masked out.
 		hit := ((quote - ones) | (slash - ones) | (w - ones*0x20)) &^ w & highs
 		if hit != 0 {
+			n := bits.TrailingZeros64(hit) / 8 // what lies below the lowest is plain
+			if n > 0 {
+				seen |= w << (64 - 8*n)
+			}
+			i += n
 			break
 		}
 		seen |= w
@@ -42,8 +48,8 @@ func plainASCII(b []byte, i int) int {
 	for len(b)-i >= 8 {
 		w := word(b, i)
 		quote, slash := w^(ones*'"'), w^(ones*'\\')
-		if ((quote-ones)|(slash-ones)|(w-ones*0x20)|w)&highs != 0 {
-			break
+		if hit := ((quote - ones) | (slash - ones) | (w - ones*0x20) | w) & highs; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
 		}
 		i += 8
 	}
@@ -179,8 +185,12 @@ func appendValid(out, text []byte) []byte {
 func valid(b []byte) bool {
 	for i := 0; i < len(b); {
 		if b[i] < utf8.RuneSelf {
-			if i++; len(b)-i >= 8 && word(b, i)&highs == 0 {
-				i += 8
+			if i++; len(b)-i >= 8 {
+				if high := word(b, i) & highs; high == 0 {
+					i += 8
+				} else {
+					i += bits.TrailingZeros64(high) / 8
+				}
 			}
 			continue
 		}
