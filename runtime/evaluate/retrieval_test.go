@@ -42,7 +42,7 @@ func TestSumUp_LeavesOutWhatHasNoExcerpts(t *testing.T) {
 func TestCompare_TellsNoiseFromADifference(t *testing.T) {
 	var a, b, c []Ranking
 	for i := range 40 {
-		a = append(a, Ranking{Recall: 1, RR: float64(i%2)})
+		a = append(a, Ranking{Recall: 1, RR: float64(i % 2)})
 		b = append(b, Ranking{Recall: float64(i % 2), RR: float64((i + 1) % 2)})
 		c = append(c, a[i])
 	}
