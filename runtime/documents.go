@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/chunking"
 	"github.com/ledge-run/ledge/runtime/config"
 	"github.com/ledge-run/ledge/runtime/embedding"
 	"github.com/ledge-run/ledge/runtime/extract"
@@ -36,23 +38,19 @@ func (r *Runtime) openDocuments() error {
 	if err != nil {
 		return err
 	}
-	r.ingest, err = ingest.Open(ingest.Options{Store: r.store.Documents(), Library: r.library, Chunk: r.chunk, Logger: r.log,
+	r.ingest, err = ingest.Open(ingest.Options{Store: r.store.Documents(), Library: r.library, Cutter: r.cutter, Logger: r.log,
 		Settings: func() string {
 			p := r.plugins[r.cfg.Documents.Chunker]
 			if p == nil {
 				return embedder.Digest()
 			}
-			return fmt.Sprint(embedder.Digest(), p.Digest(), p.cfg.Config)
+			return fmt.Sprint(embedder.Digest(), p.Digest(), p.cfg.Config, r.cfg.Documents.Chunk)
 		}})
 	return err
 }
 
-// chunk cuts a document with the configured plugin.
-func (r *Runtime) chunk(ctx context.Context, doc *hook.Document) ([]hook.Chunk, error) {
-	p := r.plugins[r.cfg.Documents.Chunker]
-	if p == nil {
-		return nil, fmt.Errorf("there is no plugin %q; documents.chunker names the one that cuts documents", r.cfg.Documents.Chunker)
-	}
+// cutter cuts documents with the configured plugin.
+func (r *Runtime) cutter(doc *hook.Document, unit string) (*chunking.Cutter, error) {
 	d := r.cfg.Documents.Chunk
 	if doc.Strategy == "" {
 		doc.Strategy = d.Strategy
@@ -62,16 +60,43 @@ func (r *Runtime) chunk(ctx context.Context, doc *hook.Document) ([]hook.Chunk, 
 		if doc.Overlap == 0 {
 			doc.Overlap = d.Overlap
 		}
+		unit = cmp.Or(unit, d.Unit)
+	}
+	c := &chunking.Cutter{Chunk: r.chunk}
+	if unit == "tokens" {
+		if c.Count = r.tokenCounter(); c.Count == nil {
+			return nil, errors.New("sizes in tokens need a model whose tokens are counted; configure embedding_model or model, or give sizes in characters")
+		}
+	} else if unit != "" && unit != "characters" {
+		return nil, fmt.Errorf("the unit %q is neither characters nor tokens", unit)
+	}
+	return c, nil
+}
+
+// tokenCounter counts tokens of the model for embeddings, else of the first on this device; nil without any.
+func (r *Runtime) tokenCounter() func(text string) (int, error) {
+	if e := r.embedder; e != nil {
+		return func(text string) (int, error) { return len(e.engine.EmbedTokens(text, false)), nil }
+	}
+	if m := r.locals.first; m != nil {
+		return func(text string) (int, error) { return m.CountTokens(context.Background(), text) }
+	}
+	return nil
+}
+
+// chunk cuts a piece of a document.
+func (r *Runtime) chunk(ctx context.Context, doc *hook.Document) ([]hook.Chunk, error) {
+	p := r.plugins[r.cfg.Documents.Chunker]
+	if p == nil {
+		return nil, fmt.Errorf("there is no plugin %q; documents.chunker names the one that cuts documents", r.cfg.Documents.Chunker)
 	}
 	res, err := p.Call(ctx, wasm.Call{Export: hook.ExportChunk, Input: doc.AppendJSON(nil)})
 	if err != nil {
 		return nil, err
 	}
 	var list hook.ChunkList
-	if err := list.ParseJSON(res.Output); err != nil {
-		return nil, err
-	}
-	return list.Chunks, list.Check(doc.Text)
+	err = list.ParseJSON(res.Output)
+	return list.Chunks, err
 }
 
 // access is what a caller may read, from who it is.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // makeText makes a text of size bytes, nearly: Markdown with headings, paragraphs of sentences of common lengths, lists,
@@ -24,7 +26,8 @@ func makeText(size int) string {
 		for i := range n {
 			w := words[rng.IntN(len(words))]
 			if i == 0 {
-				w = strings.ToUpper(w[:1]) + w[1:]
+				r, n := utf8.DecodeRuneInString(w)
+				w = string(unicode.ToUpper(r)) + w[n:]
 			}
 			b.WriteString(w)
 			if i < n-1 {

@@ -268,8 +268,9 @@ func newDocsAddCommand() *cobra.Command {
 	fl.BoolVar(&unapproved, "unapproved", false, "nobody reads it until it is approved")
 	fl.StringVar(&meta.MediaType, "type", "", "media type (default: by name and content)")
 	fl.StringVar(&meta.Cut.Strategy, "strategy", "", "chunking strategy (default: by kind of file)")
-	fl.IntVar(&meta.Cut.Size, "size", 0, "size of a chunk in code points (default: documents.chunk of the configuration)")
-	fl.IntVar(&meta.Cut.Overlap, "overlap", 0, "overlap of chunks in code points")
+	fl.IntVar(&meta.Cut.Size, "size", 0, "size of a chunk (default: documents.chunk of the configuration)")
+	fl.IntVar(&meta.Cut.Overlap, "overlap", 0, "overlap of chunks")
+	fl.StringVar(&meta.Cut.Unit, "unit", "", "what sizes are in: characters, or tokens of the model for embeddings, else of the model (default: documents.chunk)")
 	fl.StringVar(&as, "as", "", "name of the document, for one file or standard input")
 	fl.BoolVar(&background, "background", false, "do not wait for the files to be indexed; ledge docs status tells how far they are")
 	return c

@@ -79,7 +79,7 @@ func newRoot() *cobra.Command {
 // verbs lists the commands in the order of the help text.
 func verbs() []*cobra.Command {
 	return []*cobra.Command{newServeCommand(buildVersion()), newChatCommand(), newTraceCommand(), newUsageCommand(), newRouteCommand(), newKeyCommand(), newPluginCommand(), newModelCommand(),
-		newDocsCommand(), newEraseCommand(), newChunkCommand(), newGuardCommand(), newCheckCommand(), newVersionCommand()}
+		newDocsCommand(), newEraseCommand(), newEvalCommand(), newChunkCommand(), newGuardCommand(), newCheckCommand(), newVersionCommand()}
 }
 
 // markUsageErrors makes flag and argument mistakes of every command exit with 2.

@@ -171,11 +171,14 @@ func (s *Server) changeDocument(w http.ResponseWriter, r *http.Request) {
 
 // SearchRequest asks for chunks as a user of the tenant would find them.
 type SearchRequest struct {
-	Query string   `json:"query"`
-	K     int      `json:"k,omitempty"`
-	Mode  string   `json:"mode,omitempty"`
-	Floor float64  `json:"floor,omitempty"`
-	As    SearchAs `json:"as"`
+	Query string  `json:"query"`
+	K     int     `json:"k,omitempty"`
+	Mode  string  `json:"mode,omitempty"`
+	Floor float64 `json:"floor,omitempty"`
+	MMR   float64 `json:"mmr,omitempty"` // weight of relevance against novelty; 1: no diversity
+	// NoRerank leaves the reranker out where there is one.
+	NoRerank bool     `json:"no_rerank,omitempty"`
+	As       SearchAs `json:"as"`
 }
 
 // SearchAs is whose rights a search has. Without any it sees what is public and for everyone.
@@ -188,7 +191,7 @@ type SearchAs struct {
 
 // For is the request as a query among a tenant's documents.
 func (r *SearchRequest) For(tenant string) search.Query {
-	return search.Query{Text: r.Query, K: r.K, Mode: r.Mode, Floor: r.Floor,
+	return search.Query{Text: r.Query, K: r.K, Mode: r.Mode, Floor: r.Floor, MMR: r.MMR, Plain: r.NoRerank,
 		Access: search.Access{Tenant: tenant, Subject: r.As.Subject, Groups: r.As.Groups, Clearance: r.As.Clearance, Purpose: r.As.Purpose}}
 }
 

@@ -110,6 +110,10 @@ func (r *ruler) lastBreak(from, to int) int {
 // lastSentence returns the end of the last sentence that ends in (from, to], with the spaces behind it; -1 for none.
 func (r *ruler) lastSentence(from, to int) int {
 	for j := to; j > from; {
+		if c := r.bytes[j-1]; c > ' ' && c < utf8.RuneSelf { // by far the most
+			j--
+			continue
+		}
 		c, w := r.before(j)
 		if c == classCJKStop {
 			return j
@@ -139,6 +143,10 @@ func (r *ruler) lastSentence(from, to int) int {
 // lastWord returns the end of the last space that ends in (from, to], -1 for none.
 func (r *ruler) lastWord(from, to int) int {
 	for j := to; j > from; {
+		if c := r.bytes[j-1]; c > ' ' && c < utf8.RuneSelf {
+			j--
+			continue
+		}
 		c, w := r.before(j)
 		if isBreakSpace(c) || c == '\n' || c == classCJKStop {
 			return j

@@ -60,8 +60,8 @@ func Profiles() map[string]Profile {
 	}
 }
 
-// maxSize bounds the size of a chunk in code points.
-const maxSize = 1 << 20
+// MaxSize bounds the size of a chunk.
+const MaxSize = 1 << 20
 
 // Chunker holds what a document that does not say gets.
 type Chunker struct {
@@ -101,8 +101,8 @@ func (c *Chunker) Chunk(doc *sdk.Document) (sdk.ChunkList, error) {
 	if overlap == 0 {
 		overlap = min(c.Overlap, size-1)
 	}
-	if size < 1 || size > maxSize {
-		return sdk.ChunkList{}, errors.New("chunker: size " + strconv.Itoa(size) + " is not between 1 and " + strconv.Itoa(maxSize))
+	if size < 1 || size > MaxSize {
+		return sdk.ChunkList{}, errors.New("chunker: size " + strconv.Itoa(size) + " is not between 1 and " + strconv.Itoa(MaxSize))
 	}
 	if overlap < 0 || overlap >= size {
 		return sdk.ChunkList{}, errors.New("chunker: overlap " + strconv.Itoa(overlap) + " is not between 0 and size - 1 (" + strconv.Itoa(size-1) + ")")
@@ -113,8 +113,8 @@ func (c *Chunker) Chunk(doc *sdk.Document) (sdk.ChunkList, error) {
 	if doc.Repeat < 0 || doc.Repeat > len(doc.Text) {
 		return sdk.ChunkList{}, errors.New("chunker: repeat " + strconv.Itoa(doc.Repeat) + " does not lie within the text")
 	}
-	if doc.ParentSize != 0 && (doc.ParentSize < size || doc.ParentSize > maxSize) {
-		return sdk.ChunkList{}, errors.New("chunker: parent size " + strconv.Itoa(doc.ParentSize) + " is not between the size, " + strconv.Itoa(size) + ", and " + strconv.Itoa(maxSize))
+	if doc.ParentSize != 0 && (doc.ParentSize < size || doc.ParentSize > MaxSize) {
+		return sdk.ChunkList{}, errors.New("chunker: parent size " + strconv.Itoa(doc.ParentSize) + " is not between the size, " + strconv.Itoa(size) + ", and " + strconv.Itoa(MaxSize))
 	}
 	p := &packer{ruler: newRuler(doc.Text), size: size, overlap: overlap}
 	if doc.Tokens != nil {
@@ -124,7 +124,7 @@ func (c *Chunker) Chunk(doc *sdk.Document) (sdk.ChunkList, error) {
 	}
 	p.resume(doc.Repeat, doc.Heading)
 	if strategy == Hierarchical {
-		p.hierarchical(doc, cmp.Or(doc.ParentSize, min(parentSizes*size, maxSize)))
+		p.hierarchical(doc, cmp.Or(doc.ParentSize, min(parentSizes*size, MaxSize)))
 	} else if !p.cut(strategy, doc) {
 		return sdk.ChunkList{}, errors.New("chunker: unknown strategy " + strconv.Quote(strategy) + "; there are " + strings.Join(Strategies(), ", "))
 	}
@@ -137,7 +137,7 @@ func (p *packer) cut(strategy string, doc *sdk.Document) bool {
 	case Fixed:
 		p.fixed()
 	case Recursive:
-		p.add(block{start: 0, end: len(p.text)})
+		p.add(block{start: p.end, end: len(p.text)})
 		p.flush()
 	case Markdown:
 		p.markdown()
@@ -200,6 +200,10 @@ func guess(doc *sdk.Document) string {
 
 // fixed cuts every size; each chunk after the first repeats overlap of the one before.
 func (p *packer) fixed() {
+	if p.fresh > 0 {
+		floor, _ := p.forward(0, p.fresh, 1)
+		p.start, _ = p.back(p.fresh, p.overlap, floor)
+	}
 	for p.fresh < len(p.text) {
 		end, _ := p.forward(p.start, len(p.text), p.size)
 		if end <= p.fresh { // a step that is longer than what is left

@@ -233,7 +233,7 @@ func TestChunk_RefusesWhatItCannotDo(t *testing.T) {
 	for want, doc := range map[string]sdk.Document{
 		"unknown strategy \"magic\"; there are fixed, recursive, markdown": {Strategy: "magic"},
 		"size -1 is not between":      {Size: -1},
-		"size 1048577 is not":         {Size: maxSize + 1},
+		"size 1048577 is not":         {Size: MaxSize + 1},
 		"overlap 10 is not between":   {Size: 10, Overlap: 10},
 		"overlap -1 is not between":   {Size: 10, Overlap: -1},
 		"overlap 9223372036854775807": {Size: 10, Overlap: 1<<63 - 1},
@@ -298,7 +298,7 @@ func FuzzChunk(f *testing.F) {
 			doc.Tokens = lengths
 			l, err := c.Chunk(doc)
 			if err != nil {
-				if size >= 1 && size <= maxSize && overlap >= 0 && overlap < size {
+				if size >= 1 && size <= MaxSize && overlap >= 0 && overlap < size {
 					t.Fatal(err)
 				}
 				return

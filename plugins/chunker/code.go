@@ -56,10 +56,10 @@ type cutter struct {
 // stands between them. The heading path is that of the names. Where a section does not fit it is cut at blank lines, else
 // at lines.
 func (p *packer) code(lang language) {
-	c := cutter{p: p}
+	c := cutter{p: p, begin: p.end}
 	l := lexer{lang: lang}
-	lead := 0 // where comments and annotations began that stand directly before this line
-	for at := 0; at < len(p.text); {
+	lead := p.end // where comments and annotations began that stand directly before this line
+	for at := p.end; at < len(p.text); {
 		end := len(p.text)
 		if n := strings.IndexByte(p.text[at:], '\n'); n >= 0 {
 			end = at + n + 1

@@ -7,7 +7,7 @@ import "strings"
 func (p *packer) html() {
 	path := outlineOf(p.heading)
 	closed := htmlElements(p.text)
-	for at := 0; at < len(p.text); {
+	for at := p.end; at < len(p.text); {
 		end, kind, level := htmlBlock(p.text, at, closed)
 		if kind == heading {
 			if !p.headed || level <= path.level() {

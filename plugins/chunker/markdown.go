@@ -23,7 +23,7 @@ const maxTitle = 120
 // directly over a deeper one goes with it.
 func (p *packer) markdown() {
 	path := outlineOf(p.heading)
-	r := reader{text: p.text}
+	r := reader{text: p.text, at: p.end, later: len(p.heading) > 0 || p.end > 0}
 	for r.at < len(p.text) {
 		b, level, name := r.next()
 		if b.kind == heading {
@@ -40,8 +40,9 @@ func (p *packer) markdown() {
 // reader takes Markdown apart into blocks, in the spirit of CommonMark and GFM tables, as far as cutting needs: it
 // looks at the beginnings of lines only, and every line belongs to one block. Blank lines belong to the block before.
 type reader struct {
-	text string
-	at   int
+	text  string
+	at    int
+	later bool // the text is not the document's beginning
 }
 
 // line returns the line that starts at i without its line end, and where the next one starts.
@@ -57,7 +58,7 @@ func (r *reader) next() (b block, level int, title string) {
 	b.start = r.at
 	first, end := r.line(r.at)
 	switch {
-	case r.at == 0 && r.frontMatter(first, &end):
+	case r.at == 0 && !r.later && r.frontMatter(first, &end):
 		b.kind = code
 	case r.fence(first, &end):
 		b.kind = code

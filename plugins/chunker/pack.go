@@ -24,11 +24,14 @@ type packer struct {
 	reach             int  // the next chunk's overlap may not begin before this offset
 }
 
-// resume goes on where another document ended: the first repeat bytes are the overlap of the first chunk.
+// resume goes on where another piece ended: the first repeat bytes are its last chunk.
 func (p *packer) resume(repeat int, heading []string) {
 	at := p.snap(repeat)
 	p.fresh, p.end, p.heading = at, at, heading
-	p.start, p.held = p.back(at, p.overlap, 0)
+	if at > 0 {
+		floor, _ := p.forward(0, at, 1)
+		p.start, p.held = p.wordsBefore(at, floor)
+	}
 }
 
 // add puts the next block into the open chunk, or into a new one, or cuts it into several.

@@ -1,7 +1,6 @@
 package chunker
 
 import (
-	"encoding/binary"
 	"errors"
 	"math/bits"
 	"slices"
@@ -21,7 +20,30 @@ type ruler struct {
 }
 
 func newRuler(text string) *ruler {
-	return &ruler{text: text, bytes: unsafe.Slice(unsafe.StringData(text), len(text)), valid: utf8.ValidString(text)}
+	b := unsafe.Slice(unsafe.StringData(text), len(text))
+	return &ruler{text: text, bytes: b, valid: valid(b)}
+}
+
+// valid is utf8.Valid, with words of 8 bytes of ASCII skipped anywhere and not at the start alone.
+func valid(b []byte) bool {
+	for i := 0; i < len(b); {
+		if b[i] < utf8.RuneSelf {
+			if i++; len(b)-i >= 8 {
+				if high := load(b, i) & 0x8080808080808080; high == 0 {
+					i += 8
+				} else {
+					i += bits.TrailingZeros64(high) / 8
+				}
+			}
+			continue
+		}
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n == 1 {
+			return false
+		}
+		i += n
+	}
+	return true
 }
 
 // tokens makes r measure in tokens of these lengths in bytes. One of length 0 shares the bytes of the one before. Chunks
@@ -94,7 +116,7 @@ func (r *ruler) forward(i, end, n int) (offset, count int) {
 		return forward(r.text, i, end, n)
 	}
 	for n-count >= 8 && end-i >= 8 {
-		count += leads(binary.LittleEndian.Uint64(r.bytes[i:]))
+		count += leads(load(r.bytes, i))
 		i += 8
 	}
 	for ; i < end; i++ {
@@ -151,7 +173,7 @@ func (r *ruler) count(i, j, most int) int {
 func (r *ruler) lastByte(c byte, from, to int) int {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	for to-from >= 8 {
-		x := binary.LittleEndian.Uint64(r.bytes[to-8:]) ^ ones*uint64(c)
+		x := load(r.bytes, to-8) ^ ones*uint64(c)
 		if (x-ones)&^x&highs != 0 {
 			break
 		}

@@ -5,12 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// sentences calls each for the sentences of a text, in order and without gaps. One ends with the space after its stop, or
+// sentences calls each for the sentences of text[start:], in order and without gaps. One ends with the space after its stop, or
 // with its paragraph; a line's end alone ends none, since lines may be wrapped.
-func sentences(text string, each func(start, end int)) {
+func sentences(text string, start int, each func(start, end int)) {
 	var w walker
-	start := 0
-	for i := 0; i < len(text); {
+	for i := start; i < len(text); {
 		c, width := text[i], 1
 		if c >= utf8.RuneSelf {
 			var r rune
@@ -37,7 +36,7 @@ func sentences(text string, each func(start, end int)) {
 
 // sentences packs whole sentences.
 func (p *packer) sentences() {
-	sentences(p.text, func(start, end int) { p.add(block{start: start, end: end}) })
+	sentences(p.text, p.end, func(start, end int) { p.add(block{start: start, end: end}) })
 	p.flush()
 }
 
@@ -104,10 +103,10 @@ func likeness(a, b []*sketch) float32 {
 // other ends, and packs sentences between these cuts.
 func (p *packer) semantic(percentile int) {
 	var ends []int
-	sentences(p.text, func(_, end int) { ends = append(ends, end) })
+	sentences(p.text, p.end, func(_, end int) { ends = append(ends, end) })
 	like := make([]float32, max(len(ends)-1, 0)) // at the end of a sentence that is not the last
 	ring := [2 * around]*sketch{}                // of sentence i at i modulo its length
-	from, made := 0, 0
+	from, made := p.end, 0
 	for i := range like {
 		for ; made < min(len(ends), i+1+around); made++ {
 			ring[made%len(ring)] = sketchOf(p.text[from:ends[made]])
@@ -129,7 +128,7 @@ func (p *packer) semantic(percentile int) {
 		slices.Sort(sorted)
 		floor = sorted[min(len(sorted)-1, len(sorted)*percentile/100)]
 	}
-	start := 0
+	start := p.end
 	for i, end := range ends {
 		p.add(block{start: start, end: end})
 		if start = end; i < len(like) && like[i] < floor {

@@ -126,6 +126,7 @@ type Chunk struct {
 	Strategy string `yaml:"strategy"` // empty: the chunker's choice
 	Size     int    `yaml:"size"`
 	Overlap  int    `yaml:"overlap"`
+	Unit     string `yaml:"unit"` // characters or tokens
 }
 
 // Folder is a folder whose files become documents, and whose documents go with their files.

@@ -143,6 +143,7 @@ func (c *Config) validate(src []byte) error {
 	notNegative("limits.tool_rounds", c.Limits.ToolRounds)
 	c.validateModels(add, notNegative)
 	oneOf("documents.classification", c.Documents.Classification, search.Classifications()...)
+	oneOf("documents.chunk.unit", c.Documents.Chunk.Unit, "characters", "tokens")
 	positive("documents.chunk.size", c.Documents.Chunk.Size)
 	if o := c.Documents.Chunk.Overlap; o < 0 || o >= c.Documents.Chunk.Size {
 		add("documents.chunk.overlap", "%d is not between 0 and size less one", o)

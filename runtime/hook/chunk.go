@@ -1,7 +1,10 @@
 package hook
 
+import "slices"
+
 // AppendJSON appends the JSON form to b.
 func (d *Document) AppendJSON(b []byte) []byte {
+	b = slices.Grow(b, len(d.Text)+len(d.Text)/16+3*len(d.Tokens)+256)
 	b = append(b, '{')
 	b = optText(b, "name", d.Name)
 	b = optText(b, "media_type", d.MediaType)

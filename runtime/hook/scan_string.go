@@ -1,7 +1,7 @@
 package hook
 
 import (
-	"encoding/binary"
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
@@ -17,11 +17,16 @@ const (
 func plain(b []byte, i int) (end int, beyond bool) {
 	var seen uint64
 	for len(b)-i >= 8 {
-		w := binary.LittleEndian.Uint64(b[i:])
+		w := word(b, i)
 		quote, slash := w^(ones*'"'), w^(ones*'\\')
 		// The classic zero-byte test may report a byte above a true hit, never miss one; bytes beyond ASCII are masked out.
 		hit := ((quote - ones) | (slash - ones) | (w - ones*0x20)) &^ w & highs
 		if hit != 0 {
+			n := bits.TrailingZeros64(hit) / 8 // what lies below the lowest is plain
+			if n > 0 {
+				seen |= w << (64 - 8*n)
+			}
+			i += n
 			break
 		}
 		seen |= w
@@ -38,19 +43,15 @@ func plain(b []byte, i int) (end int, beyond bool) {
 	return i, seen&highs != 0
 }
 
-// plainASCII is plain for a string to be written, and stops before bytes beyond ASCII.
-func plainASCII(s string, i int) int {
-	b := unsafe.Slice(unsafe.StringData(s), len(s))
+// plainASCII steps over words of 8 bytes that are plain and ASCII.
+func plainASCII(b []byte, i int) int {
 	for len(b)-i >= 8 {
-		w := binary.LittleEndian.Uint64(b[i:])
+		w := word(b, i)
 		quote, slash := w^(ones*'"'), w^(ones*'\\')
-		if ((quote-ones)|(slash-ones)|(w-ones*0x20)|w)&highs != 0 {
-			break
+		if hit := ((quote - ones) | (slash - ones) | (w - ones*0x20) | w) & highs; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
 		}
 		i += 8
-	}
-	for i < len(b) && b[i] >= 0x20 && b[i] < utf8.RuneSelf && b[i] != '"' && b[i] != '\\' {
-		i++
 	}
 	return i
 }
@@ -60,7 +61,7 @@ func (s *scanner) quoted() string {
 	start := s.i + 1
 	end, beyond := plain(s.b, start)
 	if end < len(s.b) && s.b[end] == '"' {
-		if text := s.b[start:end]; !beyond || utf8.Valid(text) {
+		if text := s.b[start:end]; !beyond || valid(text) {
 			s.i = end + 1
 			return view(text)
 		}
@@ -169,7 +170,7 @@ func hex4(b []byte, i int) rune {
 
 // appendValid appends text with every byte of invalid UTF-8 replaced by U+FFFD.
 func appendValid(out, text []byte) []byte {
-	if utf8.Valid(text) {
+	if valid(text) {
 		return append(out, text...)
 	}
 	for len(text) > 0 {
@@ -178,6 +179,28 @@ func appendValid(out, text []byte) []byte {
 		text = text[n:]
 	}
 	return out
+}
+
+// valid is utf8.Valid, with words of 8 bytes of ASCII skipped anywhere and not at the start alone.
+func valid(b []byte) bool {
+	for i := 0; i < len(b); {
+		if b[i] < utf8.RuneSelf {
+			if i++; len(b)-i >= 8 {
+				if high := word(b, i) & highs; high == 0 {
+					i += 8
+				} else {
+					i += bits.TrailingZeros64(high) / 8
+				}
+			}
+			continue
+		}
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n == 1 {
+			return false
+		}
+		i += n
+	}
+	return true
 }
 
 // view is b as a string without a copy. It is sound because a parsed document must not change; see ParseJSON.

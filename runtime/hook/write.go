@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // The writer is stateless: a member needs a comma before it unless the bytes so far end in the bracket that opened its
@@ -157,34 +158,18 @@ const hexDigits = "0123456789abcdef"
 
 // AppendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD, one for each byte, as in encoding/json.
 func AppendString(b []byte, s string) []byte {
-	done := 0
-	for done < len(s) && unescaped[s[done]] {
-		done++
-	}
 	b = append(b, '"')
-	if done == len(s) {
-		b = append(b, s...)
-		return append(b, '"')
-	}
-	return appendRest(b, s, done)
-}
-
-// unescaped has the bytes that a string may have as they are and whose neighbours do not matter.
-var unescaped = func() (t [256]bool) {
-	for c := 0x20; c < utf8.RuneSelf; c++ {
-		t[c] = c != '"' && c != '\\'
-	}
-	return
-}()
-
-// appendRest appends s, of which nothing needs an escape before index i, and the quote after it.
-func appendRest(b []byte, s string, i int) []byte {
 	done := 0
-	for i < len(s) {
+	raw := unsafe.Slice(unsafe.StringData(s), len(s))
+	for i := 0; i < len(s); {
+		i = plainASCII(raw, i)
+		if i == len(s) {
+			break
+		}
 		c := s[i]
 		if c < utf8.RuneSelf {
-			if end := plainASCII(s, i); end > i {
-				i = end
+			if c >= 0x20 && c != '"' && c != '\\' {
+				i++
 				continue
 			}
 			b = append(b, s[done:i]...)

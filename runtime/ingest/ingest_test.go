@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/chunking"
 	"github.com/ledge-run/ledge/runtime/embedding"
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/search"
@@ -23,6 +24,10 @@ import (
 var rule = search.Rule{Classification: search.Public, Approved: true}
 
 // byLine cuts a text into lines.
+func byLines(*hook.Document, string) (*chunking.Cutter, error) {
+	return &chunking.Cutter{Chunk: byLine}, nil
+}
+
 func byLine(_ context.Context, doc *hook.Document) (out []hook.Chunk, err error) {
 	at := 0
 	for line := range strings.Lines(doc.Text) {
@@ -48,7 +53,7 @@ func openDesk(dir string) (*desk, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	q, err := Open(Options{Store: store.Documents(), Library: library, Chunk: byLine, Settings: func() string { return "test" }})
+	q, err := Open(Options{Store: store.Documents(), Library: library, Cutter: byLines, Settings: func() string { return "test" }})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -137,8 +142,9 @@ func TestQueue_RefusesWhatItCannotTake(t *testing.T) {
 
 func TestCut_GoesPieceByPiece(t *testing.T) {
 	d := start(t, t.TempDir())
-	text := strings.Repeat("A paragraph of words.\n\n", 3*chunkPiece/23)
-	chunks, err := d.cut(t.Context(), &hook.Document{Text: text})
+	const n = 3 * chunking.DefaultPiece / 23
+	text := strings.Repeat("A paragraph of words.\n\n", n)
+	chunks, err := d.cut(t.Context(), &hook.Document{Text: text}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,17 +153,8 @@ func TestCut_GoesPieceByPiece(t *testing.T) {
 			t.Fatalf("chunk %d: %q", i, got)
 		}
 	}
-	if len(chunks) != 3*chunkPiece/23 {
+	if len(chunks) != n {
 		t.Errorf("%d chunks", len(chunks))
-	}
-	for _, text := range []string{strings.Repeat("\u65e5", chunkPiece), strings.Repeat("x", 2*chunkPiece)} {
-		for at := 0; at < len(text); {
-			end := pieceEnd(text, at)
-			if end <= at || end-at > chunkPiece || end < len(text) && text[end]&0xc0 == 0x80 {
-				t.Fatalf("a piece [%d, %d)", at, end)
-			}
-			at = end
-		}
 	}
 }
 

@@ -27,6 +27,7 @@ type Cut struct {
 	Strategy string `json:"strategy,omitempty"`
 	Size     int    `json:"size,omitempty"`
 	Overlap  int    `json:"overlap,omitempty"`
+	Unit     string `json:"unit,omitempty"` // characters or tokens
 }
 
 // States of an item.

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/chunking"
 	"github.com/ledge-run/ledge/runtime/extract"
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/search"
@@ -37,8 +38,9 @@ const (
 type Options struct {
 	Store   *state.Documents
 	Library *search.Library
-	// Chunk cuts a document of at most chunkPiece bytes.
-	Chunk func(ctx context.Context, doc *hook.Document) ([]hook.Chunk, error)
+	// Cutter returns what cuts a document whose sizes are in that unit, and fills in what doc leaves open. An empty unit
+	// is the site's.
+	Cutter func(doc *hook.Document, unit string) (*chunking.Cutter, error)
 	// Settings identify the chunker and the embedder: with others a document is indexed again.
 	Settings func() string
 	Logger   *slog.Logger
@@ -448,7 +450,7 @@ func (q *Queue) ingest(ctx context.Context, tenant, job string, n int, item *Ite
 	if err != nil {
 		return err
 	}
-	chunks, err := q.cut(ctx, &hook.Document{Name: item.Name, MediaType: mediaType, Text: text, Strategy: item.Cut.Strategy, Size: item.Cut.Size, Overlap: item.Cut.Overlap})
+	chunks, err := q.cut(ctx, &hook.Document{Name: item.Name, MediaType: mediaType, Text: text, Strategy: item.Cut.Strategy, Size: item.Cut.Size, Overlap: item.Cut.Overlap}, item.Cut.Unit)
 	if err != nil {
 		return err
 	}
@@ -474,50 +476,26 @@ func (q *Queue) digest(item *Item, data []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// chunkPiece bounds what the chunker is given at once, in bytes: its memory is bounded, a document's size is not.
-const chunkPiece = 1 << 20
-
-// cut cuts a text, piece by piece if it is long. Pieces end at a paragraph where there is one.
-func (q *Queue) cut(ctx context.Context, doc *hook.Document) ([]search.Chunk, error) {
+// cut cuts a text. Chunks of nothing but spaces are none.
+func (q *Queue) cut(ctx context.Context, doc *hook.Document, unit string) ([]search.Chunk, error) {
+	c, err := q.o.Cutter(doc, unit)
+	if err != nil {
+		return nil, err
+	}
 	var out []search.Chunk
-	text := doc.Text
-	var heading []string
-	for at := 0; at < len(text); {
-		end := pieceEnd(text, at)
-		piece := *doc
-		piece.Text = text[at:end]
-		chunks, err := q.o.Chunk(ctx, &piece)
-		if err != nil {
-			return nil, fmt.Errorf("chunker: %w", err)
+	err = c.Cut(ctx, strings.NewReader(doc.Text), *doc, func(k hook.Chunk, text string) error {
+		if strings.TrimSpace(text) == "" {
+			return nil
 		}
-		for _, c := range chunks {
-			if strings.TrimSpace(piece.Text[c.Start:c.End]) == "" {
-				continue
-			}
-			if len(c.Heading) == 0 {
-				c.Heading = heading // the piece goes on under the heading of the one before
-			}
-			heading = c.Heading
-			out = append(out, search.Chunk{Start: at + c.Start, End: at + c.End, Heading: slices.Clone(c.Heading)})
+		chunk := search.Chunk{Start: k.Start, End: k.End, Heading: slices.Clone(k.Heading)}
+		if p := k.Parent; p != nil {
+			chunk.Parent = &search.Parent{ID: p.ID, Start: p.Start, End: p.End}
 		}
-		at = end
+		out = append(out, chunk)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("chunker: %w", err)
 	}
 	return out, nil
-}
-
-func pieceEnd(text string, at int) int {
-	if len(text)-at <= chunkPiece {
-		return len(text)
-	}
-	window := text[at : at+chunkPiece]
-	for _, sep := range []string{"\n\n", "\n", " "} {
-		if i := strings.LastIndex(window[len(window)/2:], sep); i >= 0 {
-			return at + len(window)/2 + i + len(sep)
-		}
-	}
-	end := at + chunkPiece
-	for end > at && text[end]&0xc0 == 0x80 {
-		end--
-	}
-	return end
 }

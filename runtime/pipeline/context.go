@@ -15,6 +15,9 @@ func assemble(hits []search.Hit, budget int, count func(text string) int) []Sour
 	var shingles []map[string]bool
 	left := budget
 	for _, h := range hits {
+		if p := h.Parent; p != nil { // found small, read large
+			h.Start, h.End, h.Text = p.Start, p.End, p.Text
+		}
 		if joined(list, &h, &left, count) {
 			continue
 		}

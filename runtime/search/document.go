@@ -29,6 +29,15 @@ type Document struct {
 type Chunk struct {
 	Start, End int
 	Heading    []string
+	Parent     *Parent // what is read in its place; nil: itself
+}
+
+// Parent is the larger part of a document that a chunk is in. IDs count within the document.
+type Parent struct {
+	ID    int    `json:"id"`
+	Start int    `json:"start"`
+	End   int    `json:"end"`
+	Text  string `json:"text"` // of a hit's
 }
 
 // DocumentID returns the id of the document of that name.

@@ -235,6 +235,9 @@ func (l *Library) Put(ctx context.Context, tenantName string, doc *Document, tex
 		if c.Start < 0 || c.Start >= c.End || c.End > len(text) || c.End < end {
 			return fmt.Errorf("document %s: the chunk [%d, %d) does not lie in its text", doc.Name, c.Start, c.End)
 		}
+		if p := c.Parent; p != nil && (p.ID < 0 || p.Start < 0 || p.Start > c.Start || p.End < c.End || p.End > len(text)) {
+			return fmt.Errorf("document %s: the parent [%d, %d) does not hold its chunk [%d, %d)", doc.Name, p.Start, p.End, c.Start, c.End)
+		}
 		end = c.End
 	}
 	made, err := l.checkConfig(tenantName)
@@ -377,7 +380,7 @@ func (l *Library) writeVersion(ctx context.Context, tenant string, doc *Document
 				return nil, fmt.Errorf("document %s: %w", doc.Name, err)
 			}
 			block = appendIndexed(block, row)
-			pairs = append(pairs, state.Pair{Name: partName(recordVector, doc.ID, doc.Version, at+i), Value: appendVector(nil, c.Heading, vectors[i])})
+			pairs = append(pairs, state.Pair{Name: partName(recordVector, doc.ID, doc.Version, at+i), Value: appendVector(nil, &c, vectors[i])})
 		}
 		pairs = append(pairs, state.Pair{Name: partName(recordIndex, doc.ID, doc.Version, at/blockChunks), Value: block})
 		if err := l.o.Store.Put(tenant, pairs); err != nil {

@@ -18,7 +18,7 @@ import (
 //	'P' | id | '/' | version   a version that is being written or dropped
 //	'T' | id | '/' | version | '/' | number (4, BE)   text, textBlock bytes each
 //	'I' | id | '/' | version | '/' | number           index of blockChunks chunks
-//	'V' | id | '/' | version | '/' | number           one chunk: headings and float values
+//	'V' | id | '/' | version | '/' | number           one chunk: headings, parent and float values
 const (
 	recordConfig     = 'C'
 	recordDocument   = 'D'
@@ -130,10 +130,22 @@ func cutIndexed(b []byte, dims int, c *indexed) ([]byte, error) {
 	return b, nil
 }
 
-// appendVector appends the record of a chunk's headings and float values.
-func appendVector(b []byte, heading []string, v []float32) []byte {
-	b = binary.AppendUvarint(b, uint64(len(heading)))
-	for _, h := range heading {
+// hasParent is set in the number of headings where a parent stands before them.
+const hasParent = 1 << 20
+
+// appendVector appends the record of a chunk's place, its headings and its parent, and its float values.
+func appendVector(b []byte, c *Chunk, v []float32) []byte {
+	n := uint64(len(c.Heading))
+	if c.Parent != nil {
+		n |= hasParent
+	}
+	b = binary.AppendUvarint(b, n)
+	if p := c.Parent; p != nil {
+		for _, v := range []int{p.ID, p.Start, p.End} {
+			b = binary.AppendUvarint(b, uint64(v))
+		}
+	}
+	for _, h := range c.Heading {
 		b = append(binary.AppendUvarint(b, uint64(len(h))), h...)
 	}
 	for _, x := range v {
@@ -142,27 +154,41 @@ func appendVector(b []byte, heading []string, v []float32) []byte {
 	return b
 }
 
-// cutHeading reads the headings and returns what follows: the float values.
-func cutHeading(b []byte) (heading []string, values []byte, err error) {
+// cutPlace reads headings and parent and returns what follows: the float values.
+func cutPlace(b []byte) (heading []string, parent *Parent, values []byte, err error) {
 	n, size := binary.Uvarint(b)
-	if size <= 0 || n > uint64(len(b)) {
-		return nil, nil, errRecord
+	if size <= 0 || n&^hasParent > uint64(len(b)) {
+		return nil, nil, nil, errRecord
 	}
 	b = b[size:]
+	if n&hasParent != 0 {
+		n &^= hasParent
+		parent = &Parent{}
+		for _, dst := range []*int{&parent.ID, &parent.Start, &parent.End} {
+			v, size := binary.Uvarint(b)
+			if size <= 0 || v > math.MaxInt32 {
+				return nil, nil, nil, errRecord
+			}
+			*dst, b = int(v), b[size:]
+		}
+		if parent.Start > parent.End {
+			return nil, nil, nil, errRecord
+		}
+	}
 	for range n {
 		l, size := binary.Uvarint(b)
 		if size <= 0 || l > uint64(len(b)-size) {
-			return nil, nil, errRecord
+			return nil, nil, nil, errRecord
 		}
 		heading = append(heading, string(b[size:size+int(l)]))
 		b = b[size+int(l):]
 	}
-	return heading, b, nil
+	return heading, parent, b, nil
 }
 
 // floats decodes the values behind the headings into v.
 func floats(b []byte, v []float32) error {
-	_, b, err := cutHeading(b)
+	_, _, b, err := cutPlace(b)
 	if err != nil || len(b) != 4*len(v) {
 		return fmt.Errorf("%w: float values", errRecord)
 	}

@@ -98,7 +98,7 @@ func (l *Library) chunksOf(tenant string, d *Document, dims int) ([]Chunk, error
 		names[i] = partName(recordVector, d.ID, d.Version, i)
 	}
 	err = l.o.Store.GetMany(tenant, names, func(i int, b []byte) (err error) {
-		out[i].Heading, _, err = cutHeading(b)
+		out[i].Heading, out[i].Parent, _, err = cutPlace(b)
 		return err
 	})
 	if err == nil && len(out) != d.Chunks {

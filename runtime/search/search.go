@@ -78,6 +78,7 @@ type Hit struct {
 	Coverage float64  `json:"coverage"` // share of the query's words, weighted by rarity
 	Cosine   float64  `json:"cosine"`
 	Text     string   `json:"text"`
+	Parent   *Parent  `json:"parent,omitempty"` // what is read in its place
 
 	Expires time.Time `json:"-"` // from then on nobody may read it; zero: never
 }
@@ -393,8 +394,14 @@ func (l *Library) hits(tenant string, x *index, list []candidate) ([]Hit, error)
 		names[i] = partName(recordVector, d.id, d.version, number)
 	}
 	err := l.o.Store.GetMany(tenant, names, func(i int, b []byte) (err error) {
-		out[i].Heading, _, err = cutHeading(b)
+		out[i].Heading, out[i].Parent, _, err = cutPlace(b)
 		return err
 	})
+	for i := range out {
+		h := &out[i]
+		if h.Parent != nil && err == nil {
+			h.Parent.Text, err = l.text(tenant, h.ID, h.Version, h.Parent.Start, h.Parent.End)
+		}
+	}
 	return out, err
 }

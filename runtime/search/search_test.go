@@ -484,7 +484,7 @@ func FuzzCutIndexed(f *testing.F) {
 		if err == nil && len(rest) >= len(b) {
 			t.Fatal("nothing was read")
 		}
-		_, _, _ = cutHeading(b)
+		_, _, _, _ = cutPlace(b)
 		_ = floats(b, make([]float32, 3))
 	})
 }
