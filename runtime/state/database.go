@@ -72,6 +72,13 @@ func (d *database) estimate(prefix []byte) int64 {
 	return int64(onDisk)
 }
 
+// verify checks every block of every table against its checksum.
+func (d *database) verify() error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.db.VerifyChecksum()
+}
+
 func (d *database) flatten() error {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
