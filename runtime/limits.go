@@ -90,7 +90,7 @@ func (r *Runtime) hold(ctx context.Context, who *Identity, route string, req *pi
 		return limitError(lease.Model(ctx, info.Tier, r.price(info.ID)))
 	}
 	req.OnEnd = func(t *pipeline.Trace) {
-		if t.Cache == "hit" {
+		if t.Reused() {
 			lease.Leave(0, 0) // a model did not run
 			return
 		}

@@ -26,11 +26,8 @@ func (r *Runtime) record(t *pipeline.Trace, observe func(*pipeline.Trace)) {
 	} else {
 		r.log.Info("request", attrs...)
 	}
-	doc, err := json.Marshal(t)
-	if err == nil {
-		// The request is over; its trace is kept even if its client is gone.
-		err = r.store.Traces().Put(context.Background(), t.Tenant, t.ID, doc, r.use(t))
-	}
+	// The request is over; its trace is kept even if its client is gone.
+	err := r.store.Traces().Put(context.Background(), t.Tenant, t.ID, func() ([]byte, error) { return json.Marshal(t) }, r.use(t))
 	if err != nil {
 		r.log.Error("trace not kept", "request", t.ID, "error", err)
 	}

@@ -120,38 +120,53 @@ func addCalls(calls, pieces []openai.ToolCall) []openai.ToolCall {
 	return calls
 }
 
-// body is the request as the upstream gets it: what the client sent beside the fields that were decided here.
+// remoteRequest are the fields that are decided here.
+type remoteRequest struct {
+	Model            string               `json:"model"`
+	Messages         []openai.Message     `json:"messages"`
+	Stream           bool                 `json:"stream"`
+	StreamOptions    openai.StreamOptions `json:"stream_options"`
+	MaxTokens        int                  `json:"max_tokens"`
+	Temperature      float64              `json:"temperature"`
+	TopP             float64              `json:"top_p"`
+	Seed             *int64               `json:"seed,omitempty"`
+	Stop             []string             `json:"stop,omitempty"`
+	Logprobs         bool                 `json:"logprobs,omitempty"`
+	TopLogprobs      *int                 `json:"top_logprobs,omitempty"`
+	FrequencyPenalty float64              `json:"frequency_penalty,omitempty"`
+	PresencePenalty  float64              `json:"presence_penalty,omitempty"`
+	LogitBias        map[string]float64   `json:"logit_bias,omitempty"`
+	Tools            []openai.Tool        `json:"tools,omitempty"`
+	ToolChoice       *openai.ToolChoice   `json:"tool_choice,omitempty"`
+}
+
+// body is the request as the upstream gets it: what was decided here, then what the client sent beside it.
 func (m *remoteModel) body(p *pipeline.Prompt) ([]byte, error) {
-	fields := make(map[string]any, len(p.Raw)+12)
-	for name, raw := range p.Raw {
-		fields[name] = json.RawMessage(raw)
-	}
-	fields["model"], fields["messages"], fields["stream"] = m.model, p.Messages, true
-	fields["stream_options"] = openai.StreamOptions{IncludeUsage: true}
-	fields["max_tokens"], fields["temperature"], fields["top_p"] = p.MaxTokens, p.Temperature, p.TopP
-	if p.Seed != nil {
-		fields["seed"] = *p.Seed
-	}
-	if len(p.Stop) > 0 {
-		fields["stop"] = p.Stop
-	}
+	r := remoteRequest{Model: m.model, Messages: p.Messages, Stream: true, StreamOptions: openai.StreamOptions{IncludeUsage: true},
+		MaxTokens: p.MaxTokens, Temperature: p.Temperature, TopP: p.TopP, Seed: p.Seed, Stop: p.Stop, Logprobs: p.Logprobs,
+		FrequencyPenalty: p.FrequencyPenalty, PresencePenalty: p.PresencePenalty, LogitBias: p.LogitBias, Tools: p.Tools}
 	if p.Logprobs {
-		fields["logprobs"], fields["top_logprobs"] = true, p.TopLogprobs
-	}
-	if p.FrequencyPenalty != 0 {
-		fields["frequency_penalty"] = p.FrequencyPenalty
-	}
-	if p.PresencePenalty != 0 {
-		fields["presence_penalty"] = p.PresencePenalty
-	}
-	if len(p.LogitBias) > 0 {
-		fields["logit_bias"] = p.LogitBias
+		r.TopLogprobs = &p.TopLogprobs
 	}
 	if len(p.Tools) > 0 {
-		fields["tools"] = p.Tools
-		if p.ToolChoice != nil {
-			fields["tool_choice"] = p.ToolChoice
-		}
+		r.ToolChoice = p.ToolChoice
 	}
-	return json.Marshal(fields)
+	doc, err := json.Marshal(&r)
+	if err != nil || len(p.Raw) == 0 {
+		return doc, err
+	}
+	rest, err := json.Marshal(rawFields(p.Raw))
+	if err != nil {
+		return nil, err
+	}
+	return append(append(doc[:len(doc)-1], ','), rest[1:]...), nil
+}
+
+// rawFields are JSON documents by name.
+func rawFields(raw map[string][]byte) map[string]json.RawMessage {
+	out := make(map[string]json.RawMessage, len(raw))
+	for name, doc := range raw {
+		out[name] = doc
+	}
+	return out
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/config"
@@ -21,6 +22,7 @@ import (
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
 	"github.com/ledge-run/ledge/runtime/search"
+	"github.com/ledge-run/ledge/runtime/semantic"
 	"github.com/ledge-run/ledge/runtime/state"
 	"github.com/ledge-run/ledge/runtime/upstream"
 	"github.com/ledge-run/ledge/runtime/wasm"
@@ -50,6 +52,8 @@ type Runtime struct {
 	ingest             *ingest.Queue
 	erasing            sync.RWMutex // held by an erasure, and for reading by requests
 	started            time.Time
+	meanings           *semantic.Index
+	reports            atomic.Int64 // wrong answers of the cache
 
 	routesMu   sync.RWMutex
 	routes     map[string]*pipeline.Route
@@ -99,9 +103,10 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	if err = r.openEncoders(ctx); err != nil {
 		return nil, err
 	}
+	r.openMeanings()
 	r.pipe = pipeline.Pipeline{
 		Limits: pipeline.Limits{MaxTokens: cfg.Limits.MaxTokens, ToolRounds: cfg.Limits.ToolRounds},
-		Cache:  cacheStore{r.store.Cache()}, CacheTTL: cfg.Cache.TTL.D(),
+		Cache:  cacheStore{r.store.Cache()}, CacheTTL: cfg.Cache.TTL.D(), Meanings: r.meanings,
 		Log: o.Logger, Prompts: cfg.Trace.Prompts, Now: time.Now,
 		Trace: func(t *pipeline.Trace) { r.record(t, o.OnTrace) },
 	}
@@ -118,6 +123,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	r.stop = stop
 	r.tasks.Go(func() { r.rest(background) })
 	r.tasks.Go(func() { r.watch(background) })
+	r.tasks.Go(func() { r.remember(background) })
 	r.tasks.Go(func() { r.ingest.Run(background) })
 	if len(cfg.Documents.Watch) > 0 {
 		r.tasks.Go(func() { r.watchFolders(background) })

@@ -76,33 +76,39 @@ type contender struct {
 	bytes float64
 }
 
-// compare lets the contenders take turns and keeps the best round of each.
+// compare lets the contenders take turns and keeps the best round of each. What they allocate is counted before, so that
+// it does not disturb the clock.
 func compare(rounds int, cs ...*contender) error {
 	for _, c := range cs {
 		c.best = time.Hour
-		for range max(1, c.iters/4) {
-			if err := c.f(); err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
+		if err := c.repeat(max(1, c.iters/4)); err != nil {
+			return err
 		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if err := c.repeat(c.iters); err != nil {
+			return err
+		}
+		runtime.ReadMemStats(&after)
+		c.alloc = float64(after.Mallocs-before.Mallocs) / float64(c.iters)
+		c.bytes = float64(after.TotalAlloc-before.TotalAlloc) / float64(c.iters)
 	}
 	for range rounds {
 		for _, c := range cs {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
 			start := time.Now()
-			for range c.iters {
-				if err := c.f(); err != nil {
-					return fmt.Errorf("%s: %w", c.name, err)
-				}
+			if err := c.repeat(c.iters); err != nil {
+				return err
 			}
-			took := time.Since(start) / time.Duration(c.iters)
-			runtime.ReadMemStats(&after)
-			if took < c.best {
-				c.best = took
-				c.alloc = float64(after.Mallocs-before.Mallocs) / float64(c.iters)
-				c.bytes = float64(after.TotalAlloc-before.TotalAlloc) / float64(c.iters)
-			}
+			c.best = min(c.best, time.Since(start)/time.Duration(c.iters))
+		}
+	}
+	return nil
+}
+
+func (c *contender) repeat(n int) error {
+	for range n {
+		if err := c.f(); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
 	return nil

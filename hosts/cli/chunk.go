@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,14 +27,32 @@ const maxDocument = 64 << 20
 func newChunkCommand() *cobra.Command {
 	var doc hook.Document
 	var asJSON bool
+	var profile string
 	c := &cobra.Command{
 		Use:   "chunk FILE",
 		Short: "Cut a document into chunks",
 		Long: "Cut a document (- for standard input) into chunks for retrieval, and print their byte ranges and headings.\n" +
-			"Strategies: fixed, recursive (paragraphs, lines, sentences, words), markdown (by heading; code, tables and lists whole).",
+			"Strategies: fixed, recursive (paragraphs, lines, sentences, words), sentence, markdown and html (by heading; code, tables\n" +
+			"and lists whole), code (by function: Go, Python, JavaScript, Java), semantic (where the subject changes).\n" +
+			"Profiles set what the other flags do not: legal, general, conversation, code.",
 		Example: "  ledge chunk manual.md --size 800 --overlap 80\n  ledge chunk - --strategy recursive --json < notes.txt",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if profile != "" {
+				p, ok := chunker.Profiles()[profile]
+				if !ok {
+					return usagef("unknown profile %q; there are %s", profile, strings.Join(slices.Sorted(maps.Keys(chunker.Profiles())), ", "))
+				}
+				if doc.Strategy == "" {
+					doc.Strategy = p.Strategy
+				}
+				if !c.Flags().Changed("size") {
+					doc.Size = p.Size
+				}
+				if !c.Flags().Changed("overlap") {
+					doc.Overlap = min(p.Overlap, max(doc.Size-1, 0))
+				}
+			}
 			if doc.Strategy != "" && !slices.Contains(chunker.Strategies(), doc.Strategy) {
 				return usagef("unknown strategy %q; there are %s", doc.Strategy, strings.Join(chunker.Strategies(), ", "))
 			}
@@ -59,7 +78,8 @@ func newChunkCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&doc.Strategy, "strategy", "", "fixed, recursive or markdown (default: markdown for .md, else recursive)")
+	f.StringVar(&doc.Strategy, "strategy", "", "fixed, recursive, sentence, markdown, html, code or semantic (default: by kind of file)")
+	f.StringVar(&profile, "profile", "", "legal (500/100), general (1000/200), conversation (300/50, sentences) or code (1500, by function)")
 	f.IntVar(&doc.Size, "size", 1000, "size of a chunk at most, in Unicode code points")
 	f.IntVar(&doc.Overlap, "overlap", 0, "what a chunk repeats of the one before it at most, in Unicode code points")
 	f.BoolVar(&asJSON, "json", false, "print one JSON document")

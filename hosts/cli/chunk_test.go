@@ -64,7 +64,7 @@ func TestChunk_CutsABigDocument(t *testing.T) {
 
 func TestChunk_RefusesWrongUsage(t *testing.T) {
 	for _, args := range [][]string{
-		{"-", "--strategy", "semantic"}, {"-", "--size", "0"}, {"-", "--size", "10", "--overlap", "10"}, {"-", "--overlap", "-1"}, {}, {"a", "b"},
+		{"-", "--strategy", "magic"}, {"-", "--size", "0"}, {"-", "--size", "10", "--overlap", "10"}, {"-", "--overlap", "-1"}, {}, {"a", "b"},
 	} {
 		if status, out, errs := runChunk(t, "x", args...); status != 2 || out != "" || errs == "" {
 			t.Errorf("%v: status %d, %q, %q", args, status, out, errs)

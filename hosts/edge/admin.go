@@ -2,12 +2,14 @@ package edge
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"path/filepath"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/ledge-run/ledge/runtime"
 	"github.com/ledge-run/ledge/runtime/identity"
 	"github.com/ledge-run/ledge/runtime/openai"
 )
@@ -31,6 +33,7 @@ func (s *Server) Admin() http.Handler {
 	route(mux, "GET", "/admin/v1/requests/{id}", s.needs(identity.RoleAdmin, s.trace))
 	route(mux, "GET", "/admin/v1/usage", s.needs(identity.RoleAdmin, s.usage))
 	route(mux, "DELETE", "/admin/v1/cache", s.needs(identity.RoleAdmin, s.purge))
+	route(mux, "DELETE", "/admin/v1/cache/{request}", s.needs(identity.RoleAdmin, s.evict))
 	operator("GET", "/admin/v1/limits", s.limits)
 	methods(mux, "/admin/v1/keys", map[string]http.HandlerFunc{
 		"GET": s.needs(identity.RoleAdmin, s.keys), "POST": s.needs(identity.RoleAdmin, s.addKey)})
@@ -175,6 +178,19 @@ func (s *Server) purge(w http.ResponseWriter, r *http.Request) {
 		tenant = s.identity(r).Tenant
 	}
 	if err := s.Runtime.Store().Cache().Purge(r.Context(), tenant); err != nil {
+		writeError(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// evict drops the stored answer that one request was given or left behind.
+func (s *Server) evict(w http.ResponseWriter, r *http.Request) {
+	err := s.Runtime.Evict(r.Context(), s.tenantOf(r), r.PathValue("request"))
+	if errors.Is(err, runtime.ErrNoAnswer) {
+		err = &openai.Error{Status: http.StatusNotFound, Type: openai.TypeInvalidRequest, Code: "not_found", Message: err.Error()}
+	}
+	if err != nil {
 		writeError(w, err)
 		return
 	}

@@ -25,7 +25,7 @@ import (
 
 // appliance is a whole appliance on real parts: the built-in modules in the sandbox, a model file, a store on disk.
 type appliance struct {
-	t     *testing.T
+	t     testing.TB
 	cfg   *config.Config
 	rt    *runtime.Runtime
 	api   *httptest.Server
@@ -38,7 +38,7 @@ type options func(c *config.Config)
 func withModel(path string) options { return func(c *config.Config) { c.Model.File = path } }
 
 // open starts an appliance in dir.
-func open(t *testing.T, dir string, opts ...options) *appliance {
+func open(t testing.TB, dir string, opts ...options) *appliance {
 	t.Helper()
 	cfg, err := config.Load("")
 	if err != nil {
@@ -108,7 +108,7 @@ func TestMain(m *testing.M) {
 }
 
 // dataDir returns a state directory of the test's own, with the built-in modules compiled.
-func dataDir(t *testing.T) string {
+func dataDir(t testing.TB) string {
 	t.Helper()
 	if _, _, err := plugins.Builtin("router"); err != nil {
 		t.Skipf("the built-in modules are not built: %v", err)

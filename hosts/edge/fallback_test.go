@@ -19,7 +19,7 @@ type peer struct {
 	asked atomic.Int64
 }
 
-func newPeer(t *testing.T, name string) *peer {
+func newPeer(t testing.TB, name string) *peer {
 	p := &peer{name: name}
 	p.mode.Store("ok")
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -19,6 +19,7 @@ type Metrics struct {
 	duration  *prometheus.HistogramVec
 	firstText *prometheus.HistogramVec
 	tokens    *prometheus.CounterVec
+	saved     *prometheus.CounterVec
 	stages    *prometheus.HistogramVec
 	failures  *prometheus.CounterVec
 	shadow    *prometheus.CounterVec
@@ -40,6 +41,8 @@ func NewMetrics() *Metrics {
 			Help: "Time from the request read to the first text.", Buckets: slow}, []string{"route"}),
 		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ledge_tokens_total",
 			Help: "Tokens read and written by models."}, []string{"tenant", "model", "kind"}),
+		saved: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ledge_cache_saved_tokens_total",
+			Help: "Tokens that models did not have to read and write, because the answer was there."}, []string{"tenant", "model", "kind"}),
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "ledge_stage_duration_seconds",
 			Help: "Time in a stage of a request, all its calls together.", Buckets: fast}, []string{"stage", "plugin"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ledge_stage_failures_total",
@@ -49,7 +52,7 @@ func NewMetrics() *Metrics {
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ledge_credentials_refused_total",
 			Help: "Requests whose credential did not count, by why."}, []string{"reason"}),
 	}
-	m.Registry.MustRegister(m.requests, m.duration, m.firstText, m.tokens, m.stages, m.failures, m.shadow, m.refusals,
+	m.Registry.MustRegister(m.requests, m.duration, m.firstText, m.tokens, m.saved, m.stages, m.failures, m.shadow, m.refusals,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -65,9 +68,13 @@ func (m *Metrics) Observe(t *pipeline.Trace) {
 	if t.FirstTextUS > 0 {
 		m.firstText.WithLabelValues(t.Route).Observe(float64(t.FirstTextUS) / 1e6)
 	}
-	if t.Cache != "hit" && t.Usage.TotalTokens > 0 {
-		m.tokens.WithLabelValues(tenant, t.Model, "prompt").Add(float64(t.Usage.PromptTokens))
-		m.tokens.WithLabelValues(tenant, t.Model, "completion").Add(float64(t.Usage.CompletionTokens))
+	counter := m.tokens
+	if t.Reused() {
+		counter = m.saved
+	}
+	if t.Usage.TotalTokens > 0 {
+		counter.WithLabelValues(tenant, t.Model, "prompt").Add(float64(t.Usage.PromptTokens))
+		counter.WithLabelValues(tenant, t.Model, "completion").Add(float64(t.Usage.CompletionTokens))
 	}
 	for _, e := range t.Stages {
 		m.stages.WithLabelValues(e.Stage, e.Plugin).Observe(float64(e.DurationUS) / 1e6)
@@ -110,7 +117,7 @@ func (t *tenantLabels) label(tenant string) string {
 
 // Watch adds the figures of a runtime's plugins and state.
 func (m *Metrics) Watch(r *runtime.Runtime) {
-	m.Registry.MustRegister(&pluginCollector{r}, &engineCollector{r}, &upstreamCollector{r}, &residencyCollector{r})
+	m.Registry.MustRegister(&pluginCollector{r}, &engineCollector{r}, &upstreamCollector{r}, &residencyCollector{r}, &reuseCollector{r})
 }
 
 // pluginCollector reads the sandbox's figures when they are asked for.

@@ -104,8 +104,32 @@ func TestPlan_TTLAndChoices(t *testing.T) {
 	}
 }
 
+func TestPlan_ComparesQuestionsOnlyWhereSwitchedOn(t *testing.T) {
+	on := map[string]string{"semantic": "true", "threshold": "0.9", "max_question": "20", "max_temperature": "0.5"}
+	for _, c := range []struct {
+		name     string
+		settings map[string]string
+		change   func(*sdk.CacheRequest)
+		want     string
+	}{
+		{"off", nil, func(*sdk.CacheRequest) {}, ""},
+		{"on", on, func(*sdk.CacheRequest) {}, "Hello  there"},
+		{"warm", on, func(r *sdk.CacheRequest) { r.Temperature = 0.5 }, "Hello  there"},
+		{"a text", on, func(r *sdk.CacheRequest) { r.Messages[1].Content = strings.Repeat("long ", 10) }, ""},
+		{"the last message is no question", on, func(r *sdk.CacheRequest) { r.Messages[1].Role = "tool" }, ""},
+		{"blank", on, func(r *sdk.CacheRequest) { r.Messages[1].Content = " " }, ""},
+	} {
+		r := request()
+		c.change(r)
+		plan := policy(t, c.settings).Plan(r)
+		if err := plan.Check(); err != nil || plan.Text != c.want || (plan.Threshold == 0.9) != (c.want != "") || !plan.Lookup {
+			t.Errorf("%s: %+v, %v", c.name, plan, err)
+		}
+	}
+}
+
 func TestNew_RefusesBadSettings(t *testing.T) {
-	for k, v := range map[string]string{"ttl": "soon", "max_bytes": "-1", "tools": "perhaps"} {
+	for k, v := range map[string]string{"ttl": "soon", "max_bytes": "-1", "tools": "perhaps", "max_temperature": "3", "semantic": "maybe", "threshold": "0", "max_question": "none"} {
 		_, err := New(func(key string) (string, bool) { return v, key == k })
 		if err == nil || !strings.Contains(err.Error(), k) || !strings.Contains(err.Error(), v) {
 			t.Errorf("%s: %v", k, err)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	sdk "github.com/ledge-run/ledge/sdk/go"
@@ -162,6 +163,56 @@ func TestMarkdown_HeadingGoesWithTheTextItHeads(t *testing.T) {
 	}
 }
 
+// parts are the chunks with their heading paths.
+func parts(t *testing.T, name, strategy, text string, size int) (out []string) {
+	t.Helper()
+	c, _ := New(noConfig)
+	l, err := c.Chunk(&sdk.Document{Name: name, Text: text, Strategy: strategy, Size: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkChunks(t, text, l.Chunks, size, 0)
+	for _, k := range l.Chunks {
+		out = append(out, strings.Join(k.Heading, ">")+"|"+text[k.Start:k.End])
+	}
+	return out
+}
+
+func TestSentence_KeepsSentencesWhole(t *testing.T) {
+	equal(t, parts(t, "", Sentence, "One is here. Two is\nwrapped. Three ends.\n\nFour. Five.", 28),
+		[]string{"|One is here. ", "|Two is\nwrapped. ", "|Three ends.\n\nFour. Five."})
+}
+
+func TestHTML_GivesHeadingPathsAndKeepsBlocksWhole(t *testing.T) {
+	equal(t, parts(t, "", HTML, "<p>intro</p>\n<h1 class=\"a>b\">A &amp; <b>B</b></h1>\n<p>one</p><h2>C</h2><table><tr><td>1</td></tr></table><p>after</p><ul><li>x<ul><li>y</li></ul></li></ul>", 60), []string{
+		"|<p>intro</p>\n", "A & B|<h1 class=\"a>b\">A &amp; <b>B</b></h1>\n<p>one</p>",
+		"A & B>C|<h2>C</h2><table><tr><td>1</td></tr></table><p>after</p>", "A & B>C|<ul><li>x<ul><li>y</li></ul></li></ul>"})
+}
+
+func TestCode_CutsByFunction(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"a.go": {"package a\n\nvar x = \"{\"\n\n// F does.\nfunc F() {\n\tif x {\n\t}\n}\n\nfunc (t *T) G() {}\n\nvar y = 1\n", []string{
+			"|package a\n\nvar x = \"{\"\n\n", "F|// F does.\nfunc F() {\n\tif x {\n\t}\n}\n\n", "T.G|func (t *T) G() {}\n\n", "|var y = 1\n"}},
+		"a.py": {"import os\n\n@d\ndef f():\n    return 1\n\nclass A:\n    x = 1\n\n    def g(self):\n        pass\n\n    async def h(self):\n        pass\n\ny = 2\n", []string{
+			"|import os\n\n", "f|@d\ndef f():\n    return 1\n\n", "A|class A:\n    x = 1\n\n", "A>g|    def g(self):\n        pass\n\n", "A>h|    async def h(self):\n        pass\n\n", "|y = 2\n"}},
+		"a.js": {"const a = 1;\n\n/** F. */\nexport function f() {\n  if (a) {\n  }\n}\nexport const g = (x) => {\n  return x;\n};\nclass A {\n  constructor() {\n  }\n  async m(x) {\n    for (;;) {\n    }\n  }\n}\n", []string{
+			"|const a = 1;\n\n", "f|/** F. */\nexport function f() {\n  if (a) {\n  }\n}\n", "g|export const g = (x) => {\n  return x;\n};\n", "A|class A {\n", "A>constructor|  constructor() {\n  }\n", "A>m|  async m(x) {\n    for (;;) {\n    }\n  }\n}\n"}},
+		"A.java": {"package a;\n\npublic class A {\n    private int x = f(1);\n\n    /**\n     * Does.\n     */\n    @Override\n    public int f(int y) throws E {\n        return y;\n    }\n\n    A() {\n    }\n}\n", []string{
+			"|package a;\n\n", "A|public class A {\n    private int x = f(1);\n\n", "A>f|    /**\n     * Does.\n     */\n    @Override\n    public int f(int y) throws E {\n        return y;\n    }\n\n", "A>A|    A() {\n    }\n}\n"}},
+	} {
+		t.Run(name, func(t *testing.T) { equal(t, parts(t, name, Code, c.text, 1000), c.want) })
+	}
+}
+
+func TestSemantic_CutsWhereTheSubjectChanges(t *testing.T) {
+	const pumps = "The pump moves water through pipes. Each pump has valves for water. Water leaves the pump under pressure. Valves hold the pressure of water. "
+	const stocks = "Stocks fell in early trading. Traders sold their stocks quickly. Trading volume of stocks doubled. Most traders expect stocks to fall. "
+	equal(t, parts(t, "", Semantic, pumps+stocks, 1000)[:1], []string{"|" + pumps})
+}
+
 func TestChunk_GuessesTheStrategy(t *testing.T) {
 	for _, c := range []struct {
 		doc  sdk.Document
@@ -180,7 +231,7 @@ func TestChunk_GuessesTheStrategy(t *testing.T) {
 func TestChunk_RefusesWhatItCannotDo(t *testing.T) {
 	c, _ := New(noConfig)
 	for want, doc := range map[string]sdk.Document{
-		"unknown strategy \"semantic\"; there are fixed, recursive, markdown": {Strategy: "semantic"},
+		"unknown strategy \"magic\"; there are fixed, recursive, markdown": {Strategy: "magic"},
 		"size -1 is not between":      {Size: -1},
 		"size 1048577 is not":         {Size: maxSize + 1},
 		"overlap 10 is not between":   {Size: 10, Overlap: 10},
@@ -194,8 +245,32 @@ func TestChunk_RefusesWhatItCannotDo(t *testing.T) {
 	if _, err := New(func(k string) (string, bool) { return "ten", k == "size" }); err == nil {
 		t.Error("a size that is no number was taken")
 	}
+	for want, doc := range map[string]sdk.Document{
+		"percentile 101": {Percentile: 101}, "repeat 2 does not": {Text: "a", Repeat: 2}, "parent size 9 is not": {Size: 10, ParentSize: 9, Strategy: Hierarchical},
+	} {
+		if _, err := c.Chunk(&doc); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
 	if l, err := c.Chunk(&sdk.Document{}); err != nil || len(l.Chunks) != 0 {
 		t.Errorf("the empty document: %v, %v", l, err)
+	}
+}
+
+// What is nested or never closed must not be read again and again.
+func TestChunk_TakesHostileTextInLinearTime(t *testing.T) {
+	const long = 1 << 18
+	for _, part := range []string{"<ul>", "<a \"", "<!--", "<h1>", "</", "(", "{\n", "def f():\n ", "class A {\n", "/*", "`", "x. ", "|a|\n|-|\n", "- x\n", "```\n", "\n"} {
+		text := strings.Repeat(part, long/len(part))
+		for _, s := range Strategies() {
+			begun := time.Now()
+			checkChunks(t, text, chunk(t, text, s, 1000, 100), 1000, 100)
+			if d := time.Since(begun); d > 10*time.Second {
+				t.Errorf("%s of %q takes %v", s, part, d)
+			} else if d > time.Second {
+				t.Logf("%s of %q takes %v", s, part, d)
+			}
+		}
 	}
 }
 
@@ -208,21 +283,140 @@ func FuzzChunk(f *testing.F) {
 	f.Add("a\r\n\r\nb\xff\xc3.\n# x\n```\n", uint8(1), 3, 1)
 	f.Add("# a\n## b\n|a|\n|-|\n- x\n\n\ny\n===\n---\n", uint8(2), 1, 0)
 	f.Add("日本語。テキスト!", uint8(0), 2, 1)
+	f.Add("<h1>A</h1><p>b <b>c</b></p><ul><li>x</ul><table><tr></table><!-- x --><pre>\n</pre>", uint8(4), 20, 5)
+	f.Add("One is. Two is! Three?\n\nFour.", uint8(3), 10, 2)
+	f.Add("One is red. Two is red. Stocks fell today. Stocks rose.", uint8(6), 30, 2)
+	f.Add("package a\n\n// F is.\nfunc F() {\n\tx := `}`\n}\n\ntype T struct{}\n", uint8(5), 30, 0)
+	f.Add("@d\nclass A:\n  def f(self):\n    \"\"\"x\n\"\"\"\n  x = 1\n", uint8(12), 30, 0)
+	f.Add("class A {\n  /** x */\n  f(a) {\n  }\n}\nconst g = () => { };\n", uint8(19), 30, 0)
+	f.Add("Small ones. In a large one.\n\n# H\nAnd more of them.", uint8(7), 10, 2)
 	f.Fuzz(func(t *testing.T, text string, strategy uint8, size, overlap int) {
 		c := &Chunker{Size: 1000}
-		doc := &sdk.Document{Text: text, Strategy: Strategies()[strategy%3], Size: size, Overlap: overlap}
-		l, err := c.Chunk(doc)
-		if err != nil {
-			if size >= 1 && size <= maxSize && overlap >= 0 && overlap < size {
-				t.Fatal(err)
+		all := Strategies()
+		doc := &sdk.Document{Text: text, Name: [5]string{"a.go", "a.py", "a.js", "a.java", ""}[int(strategy/8)%5], Strategy: all[int(strategy)%len(all)], Size: size, Overlap: overlap}
+		for _, lengths := range [][]int{nil, tokenLengths(text)} {
+			doc.Tokens = lengths
+			l, err := c.Chunk(doc)
+			if err != nil {
+				if size >= 1 && size <= maxSize && overlap >= 0 && overlap < size {
+					t.Fatal(err)
+				}
+				return
 			}
-			return
+			most := size
+			if size == 0 {
+				most = c.Size
+			}
+			if lengths == nil {
+				checkChunks(t, text, l.Chunks, most, overlap)
+			} else {
+				checkTokens(t, text, lengths, l.Chunks, most, overlap)
+			}
+			checkParents(t, l.Chunks, doc.Strategy == Hierarchical)
 		}
-		if size == 0 {
-			size = c.Size
-		}
-		checkChunks(t, text, l.Chunks, size, overlap)
 	})
+}
+
+// tokenLengths cuts a text into tokens of some lengths, also within characters and empty ones.
+func tokenLengths(text string) []int {
+	out := []int{}
+	for at := 0; at < len(text); {
+		n := min(int(text[at]*31>>3)%7, len(text)-at)
+		out = append(out, n)
+		if at += n; n == 0 {
+			n = min(1, len(text)-at)
+			out = append(out, n)
+			at += n
+		}
+	}
+	return out
+}
+
+// checkTokens holds chunks against what the package promises where sizes are in tokens.
+func checkTokens(t testing.TB, text string, lengths []int, chunks []sdk.Chunk, size, overlap int) {
+	t.Helper()
+	checkChunks(t, text, chunks, len(text), len(text))
+	begins := map[int]int{} // tokens before an offset, where one begins
+	at := 0
+	for i, n := range lengths {
+		if n > 0 {
+			begins[at] = i
+		}
+		at += n
+	}
+	begins[len(text)] = len(lengths)
+	end := 0
+	for i, c := range chunks {
+		from, ok := begins[c.Start]
+		to, also := begins[c.End]
+		if !ok || !also {
+			t.Fatalf("chunk %d [%d, %d) parts a token", i, c.Start, c.End)
+		}
+		if to-from > size {
+			// It must be one step: no token in it begins with a character, but for the first.
+			for j := c.Start + 1; j < c.End; j++ {
+				if _, ok := begins[j]; ok && newRuler(text).starts(j) {
+					t.Fatalf("chunk %d has %d tokens, more than %d", i, to-from, size)
+				}
+			}
+		}
+		if n := begins[end] - from; n > overlap {
+			t.Fatalf("chunk %d repeats %d tokens, more than %d", i, n, overlap)
+		}
+		end = c.End
+	}
+}
+
+func checkParents(t testing.TB, chunks []sdk.Chunk, want bool) {
+	t.Helper()
+	id, end := -1, 0
+	for i, c := range chunks {
+		if (c.Parent != nil) != want {
+			t.Fatalf("chunk %d has the parent %+v", i, c.Parent)
+		}
+		if !want {
+			continue
+		}
+		if c.Parent.ID != id {
+			if c.Parent.ID != id+1 || c.Parent.Start != end || c.Start != end {
+				t.Fatalf("chunk %d %+v begins the parent %+v after %d, which ends at %d", i, c, c.Parent, id, end)
+			}
+			id, end = c.Parent.ID, c.Parent.End
+		}
+		if c.Start < c.Parent.Start || c.End > c.Parent.End {
+			t.Fatalf("chunk %d %+v is not within its parent %+v", i, c, c.Parent)
+		}
+	}
+}
+
+func TestHierarchical_PutsSmallChunksIntoLargeOnes(t *testing.T) {
+	text := "# A\n" + strings.Repeat("One two three four. ", 12) + "\n\n# B\n" + strings.Repeat("Five six seven. ", 20)
+	c, _ := New(noConfig)
+	l, err := c.Chunk(&sdk.Document{Name: "a.md", Text: text, Strategy: Hierarchical, Size: 50, Overlap: 10, ParentSize: 250})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkChunks(t, text, l.Chunks, 50, 10)
+	checkParents(t, l.Chunks, true)
+	last := l.Chunks[len(l.Chunks)-1]
+	if last.Parent.ID != 2 || strings.Join(last.Heading, ">") != "B" || last.Parent.End-last.Parent.Start > 250 || last.Parent.End-last.Parent.Start < 60 {
+		t.Errorf("%+v of %+v", last, last.Parent)
+	}
+}
+
+func TestChunk_CountsTokens(t *testing.T) {
+	const text = "alpha beta gamma delta"
+	c, _ := New(noConfig)
+	l, err := c.Chunk(&sdk.Document{Text: text, Strategy: Recursive, Size: 3, Overlap: 1, Tokens: []int{2, 3, 5, 6, 3, 3}}) // al pha _beta _gamma _de lta
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, texts(text, l.Chunks), []string{"alpha beta", " beta gamma", " gamma delta"})
+	for want, lengths := range map[string][]int{"does not lie within": {30}, "token 0 of -1": {-1}, "the tokens have 5 bytes": {5}} {
+		if _, err := c.Chunk(&sdk.Document{Text: text, Tokens: lengths}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
 }
 
 func BenchmarkChunk(b *testing.B) {

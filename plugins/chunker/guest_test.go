@@ -34,7 +34,7 @@ func TestGuest_CutsAsNatively(t *testing.T) {
 			t.Errorf("%s %d: %.200s, natively %.200s", doc.Strategy, doc.Size, got, want)
 		}
 	}
-	bad := &sdk.Document{Text: "x", Strategy: "semantic"}
+	bad := &sdk.Document{Text: "x", Strategy: "magic"}
 	if _, err := g.Call(t.Context(), wasm.Call{Export: "chunk", Input: bad.AppendJSON(nil)}); err == nil || !strings.Contains(err.Error(), "unknown strategy") {
 		t.Errorf("an unknown strategy: %v", err)
 	}

@@ -22,30 +22,15 @@ const maxTitle = 120
 // markdown packs section by section: a section is a heading and what follows it up to the next. A heading that stands
 // directly over a deeper one goes with it.
 func (p *packer) markdown() {
-	type title struct {
-		level int
-		text  string
-	}
-	var path []title
+	path := outlineOf(p.heading)
 	r := reader{text: p.text}
 	for r.at < len(p.text) {
 		b, level, name := r.next()
 		if b.kind == heading {
-			above := 0
-			if len(path) > 0 {
-				above = path[len(path)-1].level
-			}
-			if !p.headed || level <= above {
+			if !p.headed || level <= path.level() {
 				p.section()
 			}
-			for len(path) > 0 && path[len(path)-1].level >= level {
-				path = path[:len(path)-1]
-			}
-			path = append(path, title{level, name})
-			p.heading = make([]string, len(path))
-			for i, t := range path {
-				p.heading[i] = t.text
-			}
+			p.heading = path.enter(level, name)
 		}
 		p.add(b)
 	}

@@ -1,8 +1,6 @@
 package chunker
 
 import (
-	"unicode/utf8"
-
 	sdk "github.com/ledge-run/ledge/sdk/go"
 )
 
@@ -13,34 +11,45 @@ type block struct {
 }
 
 // packer fills chunks with consecutive blocks. The open chunk is [start, end): [start, fresh) repeats the chunk
-// before it, [fresh, end) is new.
+// before it, [fresh, end) is new. Sizes are in what the ruler counts.
 type packer struct {
-	text          string
+	*ruler
 	size, overlap int
 	heading       []string // path of the section being packed
 	out           []sdk.Chunk
 
 	start, fresh, end int
-	count             int  // code points in the open chunk
+	held              int  // length of the open chunk
 	headed            bool // what is new in the open chunk is nothing but headings
 	reach             int  // the next chunk's overlap may not begin before this offset
 }
 
+// resume goes on where another document ended: the first repeat bytes are the overlap of the first chunk.
+func (p *packer) resume(repeat int, heading []string) {
+	at := p.snap(repeat)
+	p.fresh, p.end, p.heading = at, at, heading
+	p.start, p.held = p.back(at, p.overlap, 0)
+}
+
 // add puts the next block into the open chunk, or into a new one, or cuts it into several.
 func (p *packer) add(b block) {
-	n := utf8.RuneCountInString(p.text[b.start:b.end])
+	b.start, b.end = max(p.snap(b.start), p.end), p.snap(b.end)
+	if b.start >= b.end {
+		return
+	}
+	n := p.count(b.start, b.end, p.size)
 	cut := n > p.size || b.kind == text
-	if p.count+n > p.size && p.end > p.fresh && !(p.headed && cut) {
+	if p.held+n > p.size && p.end > p.fresh && !(p.headed && cut) {
 		p.flush() // but headings do not stay behind what is cut anyway
 	}
-	if p.count+n > p.size && n <= p.size && p.end == p.fresh {
-		p.start, p.count = p.fresh, 0 // rather whole than with an overlap
+	if p.held+n > p.size && n <= p.size && p.end == p.fresh {
+		p.start, p.held = p.fresh, 0 // rather whole than with an overlap
 	}
-	if p.count+n > p.size {
+	if p.held+n > p.size {
 		p.split(b)
 	} else {
 		p.end = b.end
-		p.count += n
+		p.held += n
 	}
 	p.headed = b.kind == heading && (p.headed || p.fresh == b.start)
 	switch {
@@ -57,24 +66,25 @@ func (p *packer) flush() {
 		return
 	}
 	p.out = append(p.out, sdk.Chunk{Start: p.start, End: p.end, Heading: p.heading})
-	floor, _ := forward(p.text, p.start, p.end, 1) // a chunk starts after the one before it
+	floor, _ := p.forward(p.start, p.end, 1) // a chunk starts after the one before it
 	p.fresh = p.end
-	p.start, p.count = p.wordsBefore(p.end, max(floor, min(p.reach, p.end)))
+	p.start, p.held = p.wordsBefore(p.end, max(floor, min(p.reach, p.end)))
 	p.headed = false
 }
 
-// wordsBefore returns where the overlap of a chunk begins whose new text is at i, and its length in code points. It
-// begins with a word if one begins there at all.
+// wordsBefore returns where the overlap of a chunk begins whose new text is at i, and its length. It begins with a word if
+// one begins there at all.
 func (p *packer) wordsBefore(i, floor int) (start, count int) {
 	if p.overlap == 0 {
 		return i, 0
 	}
-	start, count = back(p.text, i, p.overlap, floor)
-	for j, n := start, count; j < i; n-- {
+	start, count = p.back(i, p.overlap, floor)
+	for j := start; j < i; j++ {
 		if j > 0 && isSpace(p.text[j-1]) && !isSpace(p.text[j]) {
-			return j, n
+			if j = p.snap(j); j >= start {
+				return j, p.count(j, i, p.overlap)
+			}
 		}
-		j, _ = forward(p.text, j, i, 1)
 	}
 	return start, count
 }
@@ -82,58 +92,60 @@ func (p *packer) wordsBefore(i, floor int) (start, count int) {
 // section closes what is open, so that no chunk and no overlap crosses a heading.
 func (p *packer) section() {
 	p.flush()
-	p.start, p.count, p.reach = p.fresh, 0, p.fresh
+	p.start, p.held, p.reach = p.fresh, 0, p.fresh
 }
 
 // split cuts a block that does not fit. The last part stays open, for what follows may still fit in.
 func (p *packer) split(b block) {
-	if p.count >= p.size {
-		p.flush()
-	}
-	i := p.end
 	for {
-		cut, n := p.breakAfter(i, b.end, p.size-p.count)
+		if p.held >= p.size {
+			p.flush()
+		}
+		cut, n := p.breakAfter(p.end, b.end, p.size-p.held)
+		if p.held+n > p.size { // a step of several tokens that does not fit here
+			if p.end > p.fresh {
+				p.flush()
+				continue
+			}
+			if p.held > 0 {
+				p.start, p.held = p.fresh, 0
+				continue
+			}
+		}
 		p.end = cut
-		p.count += n
+		p.held += n
 		if cut == b.end {
 			return
 		}
 		p.flush()
-		i = cut
 	}
 }
 
-// breakAfter returns where to cut text[i:end] so that at most limit code points come before the cut, and their number.
-// It cuts at the coarsest break in the last three quarters of what would fit, else at the last word at all, else
-// between code points. One pass notes the last break of each level.
+// breakAfter returns where to cut text[i:end] so that at most limit comes before the cut, and how much that is. It cuts at
+// the coarsest break in the last three quarters of what would fit, else at the last word at all, else where it must.
 func (p *packer) breakAfter(i, end, limit int) (cut, n int) {
-	var at, after [levels]int // offset of the last break, code points before it
-	w := walker{blank: i > 0 && p.text[i-1] == '\n'}
-	j := i
-	for n < limit && j < end {
-		c := p.text[j]
-		if c < utf8.RuneSelf {
-			j++
-		} else {
-			r, width := utf8.DecodeRuneInString(p.text[j:end])
-			j += width
-			c = class(r)
-		}
-		n++
-		if level := w.step(c); level >= 0 {
-			at[level], after[level] = j, n
-		}
+	quarter, few := p.forward(i, end, limit/4)
+	last, more := p.forward(quarter, end, limit-few)
+	if few > 0 && few+more > limit {
+		last, more = quarter, 0
 	}
-	if j == end {
-		return end, n
+	if last == end {
+		return end, few + more
 	}
-	for level, k := range after {
-		if k > limit/4 {
-			return at[level], k
-		}
+	cut = p.lastBreak(quarter, p.spaces(last, end))
+	if cut < 0 {
+		cut = p.lastWord(i, quarter)
 	}
-	if last := max(at[paragraph], at[line], at[sentence], at[word]); last > 0 {
-		return last, utf8.RuneCountInString(p.text[i:last])
+	if cut = p.snap(max(cut, 0)); cut <= i {
+		return last, few + more
 	}
-	return j, n
+	return cut, p.count(i, cut, limit)
+}
+
+// spaces returns the end of the spaces that a token at i begins with: a break behind them lies at i.
+func (p *packer) spaces(i, end int) int {
+	for p.at != nil && i < end && isSpace(p.text[i]) && p.snap(i+1) != i+1 {
+		i++
+	}
+	return i
 }

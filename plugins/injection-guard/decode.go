@@ -90,7 +90,7 @@ func (a *analysis) nested(encoding string, text []byte, depth, i, j int) int {
 	if !printable(text) {
 		return 0
 	}
-	in := analysis{text: string(text), stage: a.stage}
+	in := analysis{text: string(text), stage: a.stage, recent: a.recent}
 	in.run(depth + 1)
 	if score := in.score(); score >= 0.45 {
 		for !utf8.RuneStart(a.text[i]) {
@@ -283,13 +283,19 @@ func (a *analysis) joined() []byte {
 	single := func(i int) bool {
 		return i < len(b) && b[i] < 0x80 && wordAt(b, i) && (i == 0 || !wordAt(b, i-1)) && (i+1 >= len(b) || !wordAt(b, i+1))
 	}
+	signs, spaces := 0, 0
+	for i := range b {
+		if single(i) && single(i+2) && b[i+1] == ' ' {
+			spaces++
+		} else if single(i) && single(i+2) && b[i+1] < 0x80 {
+			signs++
+		}
+	}
 	for i := 0; i < len(b) && len(out) < maxDecoded; i++ {
 		out = append(out, b[i])
-		if single(i) && single(i+2) && b[i+1] < 0x80 {
-			// the sign between two of them goes, but for a space between words that are spelled with another sign
-			if b[i+1] != ' ' || i+4 < len(b) && b[i+3] == ' ' || i >= 2 && b[i-1] == ' ' {
-				i++
-			}
+		// The sign between two of them goes, but for a space between words that are spelled with another sign.
+		if single(i) && single(i+2) && b[i+1] < 0x80 && (b[i+1] != ' ' || spaces > signs) {
+			i++
 		}
 	}
 	return out

@@ -58,38 +58,45 @@ var lower = func() (t [256]byte) {
 }()
 
 func (f *folded) fold(text string) {
-	f.text = text
-	f.b = make([]byte, len(text), len(text)+8)
-	plain := 0
-	for plain < len(text) {
-		c := lower[text[plain]]
+	f.text, f.pos = text, nil
+	b := make([]byte, len(text), len(text)+8)
+	i := 0
+	for i < len(text) {
+		c := lower[text[i]]
 		if c == 0 {
 			break
 		}
-		f.b[plain] = c
-		plain++
+		b[i] = c
+		i++
 	}
-	if plain == len(text) {
+	f.b = b
+	if i == len(text) {
 		return
 	}
-	f.b = f.b[:plain]
-	f.pos = make([]int32, plain, len(text)+9)
-	for i := range f.pos {
-		f.pos[i] = int32(i)
+	pos := make([]int32, i, len(text)+9)
+	for k := range pos {
+		pos[k] = int32(k)
 	}
-	for i := plain; i < len(text); {
-		c, at := text[i], int32(i)
-		if l := lower[c]; l != 0 {
-			f.b, f.pos = append(f.b, l), append(f.pos, at)
-			i++
-			continue
+	f.b, f.pos = b[:i], pos
+	for i < len(text) {
+		i = f.plain(i)
+		if i >= len(text) {
+			break
 		}
+		c, at := text[i], int32(i)
 		r, size := rune(c), 1
-		if c == '&' {
+		switch {
+		case c == '&':
 			if ref, n := reference(text[i:]); n > 0 {
 				r, size = ref, n
 			}
-		} else {
+		case c >= 0xc2 && c < 0xd5 && i+1 < len(text) && text[i+1]&0xc0 == 0x80: // two bytes
+			i += 2
+			if r = rune(low[(rune(c)&0x1f)<<6|rune(text[i-1]&0x3f)]); r != 0 {
+				f.put(r, at)
+			}
+			continue
+		default:
 			r, size = utf8.DecodeRuneInString(text[i:])
 		}
 		i += size
@@ -100,18 +107,55 @@ func (f *folded) fold(text string) {
 			f.b, f.pos = append(f.b, byte(r)), append(f.pos, at)
 			continue
 		}
-		r = foldRune(r)
-		if r == 0 {
-			continue
-		}
-		n := len(f.b)
-		f.b = utf8.AppendRune(f.b, r)
-		for range len(f.b) - n {
-			f.pos = append(f.pos, at)
+		if r = foldRune(r); r != 0 {
+			f.put(r, at)
 		}
 	}
 	f.pos = append(f.pos, int32(len(text)))
 }
+
+// plain folds from offset i on what needs no look: ASCII, and Chinese, Japanese and Korean characters. It returns where it
+// stopped.
+func (f *folded) plain(i int) int {
+	text, n := f.text, len(f.b)
+	room := min(cap(f.b), cap(f.pos))
+	b, pos := f.b[:room], f.pos[:room]
+	for i < len(text) && n+3 <= room {
+		c := text[i]
+		if l := lower[c]; l != 0 {
+			b[n], pos[n] = l, int32(i)
+			n++
+			i++
+			continue
+		}
+		if c < 0xe4 || c > 0xed || i+3 > len(text) || text[i+1]&0xc0 != 0x80 || text[i+2]&0xc0 != 0x80 || c == 0xed && text[i+1] >= 0xa0 {
+			break
+		}
+		b[n], b[n+1], b[n+2] = c, text[i+1], text[i+2]
+		pos[n], pos[n+1], pos[n+2] = int32(i), int32(i), int32(i)
+		n += 3
+		i += 3
+	}
+	f.b, f.pos = b[:n], pos[:n]
+	return i
+}
+
+// put appends a folded character that stands at an offset.
+func (f *folded) put(r rune, at int32) {
+	n := len(f.b)
+	f.b = utf8.AppendRune(f.b, r)
+	for range len(f.b) - n {
+		f.pos = append(f.pos, at)
+	}
+}
+
+// low has the folded form of each character of two bytes up to U+053F.
+var low = func() (t [0x540]uint16) {
+	for r := rune(0x80); r < 0x540; r++ {
+		t[r] = uint16(foldRune(r))
+	}
+	return
+}()
 
 // accents are the plain letters of U+00C0 to U+017F; a dot where there is none.
 const accents = "aaaaaaaceeeeiiiidnooooo.ouuuuytsaaaaaaaceeeeiiiidnooooo.ouuuuyty" +

@@ -63,7 +63,9 @@ func (g *Guard) Judge(req *sdk.GuardRequest) sdk.Verdict {
 		}
 		a.since(req.Start)
 	} else {
+		a.recent = recents.Get().(*recent)
 		a.run(0)
+		recents.Put(a.recent)
 	}
 	score := a.score()
 	if score < g.threshold {
@@ -90,10 +92,13 @@ type analysis struct {
 	stage    string
 	folded   folded
 	tokens   []token
+	seen     uint64 // the classes of all tokens
+	best     window // what weighs most by the model
+	recent   *recent
 	words    int
 	meta     int // words of texts about attacks
-	apart    int // words of one letter
-	pairs    int // short words that end in two hexadecimal digits
+	apart    int // words of one letter close to each other
+	pairs    int // short words one after the other that end in two hexadecimal digits, at most
 	rotated  int // words of an attack in rot13
 	reversed int // and spelled backwards
 	findings []finding
@@ -102,11 +107,17 @@ type analysis struct {
 // run applies every rule. depth counts the encodings around the text.
 func (a *analysis) run(depth int) {
 	a.folded.fold(a.text)
-	a.tokenize()
-	a.override()
-	a.exfiltration()
+	a.scan(a.weights(), nil)
+	if a.seen&(override|void|obey|conceal) != 0 && a.seen&(rule|prompt|text|whole) != 0 {
+		a.override()
+	}
+	if a.seen&(reveal|recite|ask) != 0 && a.seen&(rule|prompt|text|whole) != 0 {
+		a.exfiltration()
+	}
 	a.persona()
-	a.indirect()
+	if a.seen&(machine|conceal|fresh|grant|yours|action) != 0 {
+		a.indirect()
+	}
 	a.markup()
 	a.images()
 	a.model()

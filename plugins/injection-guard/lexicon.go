@@ -154,38 +154,58 @@ var classes = func() map[string]uint64 {
 	return m
 }()
 
-// slots is a hash table over classes: a map of Go's takes most of the time in a guest.
-var slots = func() (t [4096]slot) {
+// slots is a hash table of the classes by the hash of the word's key (FNV-1a): a map of Go's takes most of the time in a
+// guest. Words of 32 bits in common are taken for the same, which is as rare as it is harmless.
+var slots = func() (t struct {
+	hash  [slotCount]uint32
+	class [slotCount]uint64
+}) {
 	for w, class := range classes {
-		i := hash(w)
-		for ; t[i].word != ""; i = (i + 1) % uint32(len(t)) {
+		h := uint32(seedWord)
+		for i := range len(w) {
+			h = (h ^ uint32(w[i])) * 16777619
 		}
-		t[i] = slot{w, class}
+		i := h >> slotShift
+		for t.hash[i] != 0 && t.hash[i] != h {
+			i = (i + 1) % slotCount
+		}
+		t.hash[i] = h
+		t.class[i] |= class
 	}
 	return
 }()
 
-type slot struct {
-	word  string
-	class uint64
-}
+const (
+	slotCount = 1 << 13
+	slotShift = 32 - 13
+)
 
-// hash is FNV-1a, cut to the table.
-func hash[T string | []byte](w T) uint32 {
-	h := uint32(2166136261)
-	for i := range len(w) {
-		h = (h ^ uint32(w[i])) * 16777619
+// find returns the classes of the word whose key has the hash h, 0 for none.
+func find(h uint32) uint64 {
+	i := h >> slotShift
+	for {
+		switch slots.hash[i] {
+		case h:
+			return slots.class[i]
+		case 0:
+			return 0
+		}
+		i = (i + 1) % slotCount
 	}
-	return (h ^ h>>16) % 4096
 }
 
-// find returns the classes of a word's key.
-func find(w []byte) uint64 {
-	for i := hash(w); ; i = (i + 1) % uint32(len(slots)) {
-		if s := &slots[i]; s.word == "" || s.word == string(w) {
-			return s.class
+// prefixes has what the words of the lexicon start with, three bytes hashed.
+var prefixes = func() (t [1 << 12]bool) {
+	for w := range classes {
+		if len(w) >= 3 {
+			t[prefix([]byte(w))] = true
 		}
 	}
+	return
+}()
+
+func prefix(w []byte) uint32 {
+	return (uint32(w[0])*961 ^ uint32(w[1])*31 ^ uint32(w[2])*7919) % (1 << 12)
 }
 
 // lengths has a bit for each length of the lexicon's words, by first byte: most words of a text need no look-up.

@@ -20,6 +20,16 @@ var phrases = func() (t [256][]phrase) {
 	return
 }()
 
+// phraseStarts has, for the first byte of a phrase, a bit for each second one.
+var phraseStarts = func() (t [256]uint32) {
+	for c, list := range phrases {
+		for _, p := range list {
+			t[c] |= 1 << (p.text[1] & 31)
+		}
+	}
+	return
+}()
+
 // phrase notes the phrase that starts with the word at index i.
 func (a *analysis) phrase(i int) {
 	for _, p := range phrases[a.folded.b[i]] {

@@ -3,6 +3,7 @@ package injectionguard
 import (
 	_ "embed"
 	"math"
+	"sync"
 )
 
 // The linear model is a second witness beside the rules: logistic regression over hashed words, stems and pairs of words
@@ -31,19 +32,23 @@ const (
 // the buckets.
 type weights struct {
 	bias, scale float32
-	at          string
+	at          [buckets]int8
 }
 
-var linear = func() (w [models]weights) {
+var linear = func() *[models]weights {
+	var w [models]weights
 	const size = 8 + buckets
 	for i := range w {
 		if len(weightsFile) < (i+1)*size {
-			return
+			break
 		}
 		b := weightsFile[i*size:]
-		w[i] = weights{f32(b), f32(b[4:]), b[8:size]}
+		w[i].bias, w[i].scale = f32(b), f32(b[4:])
+		for k := range buckets {
+			w[i].at[k] = int8(b[8+k])
+		}
 	}
-	return
+	return &w
 }()
 
 func f32(b string) float32 {
@@ -65,7 +70,7 @@ const (
 
 // model notes the window that weighs most.
 func (a *analysis) model() {
-	z, from, to := a.heaviest()
+	z, from, to := float64(a.best.z), a.best.from, a.best.to
 	if a.untrusted() {
 		z -= sureData
 	} else {
@@ -85,88 +90,100 @@ func (a *analysis) model() {
 	a.addRange("model", math.Round(p*970)/1000, start, end) // math.Exp differs between platforms in the last bit
 }
 
-// heaviest returns the logit of the window of sentences that weighs most, and where its heaviest sentence is in the folded
-// text.
-func (a *analysis) heaviest() (z float64, from, to int) {
-	w := &linear[ModelUser]
+// window keeps the run of sentences that weighs most, and where its heaviest sentence is in the folded text. A feature
+// counts once in a run: what is repeated is no more of an attack.
+type window struct {
+	z, bias      float32
+	from, to     int
+	last         [maxWindow]sum // of the last sentences, the newest first
+	starts, ends [maxWindow]int
+	n            int
+}
+
+// sum is what the weights say of a sentence, each feature counted once, and how much of it the sentence before said, and
+// only the one before that.
+type sum struct{ own, shared, older int32 }
+
+// add takes the next sentence; a run ends with it.
+func (w *window) add(s sum, scale float32, start, end int) {
+	w.last[2], w.starts[2], w.ends[2] = w.last[1], w.starts[1], w.ends[1]
+	w.last[1], w.starts[1], w.ends[1] = w.last[0], w.starts[0], w.ends[0]
+	w.last[0], w.starts[0], w.ends[0] = s, start, end
+	w.n = min(w.n+1, maxWindow)
+	total, heavy := int32(0), 0
+	for k := range w.n {
+		switch k {
+		case 1:
+			total -= s.shared
+		case 2:
+			total -= s.older + w.last[1].shared
+		}
+		total += w.last[k].own
+		if w.last[k].own > w.last[heavy].own {
+			heavy = k
+		}
+		if v := w.bias + float32(total)*scale - widening*float32(k); v > w.z {
+			w.z, w.from, w.to = v, w.starts[heavy], w.ends[heavy]
+		}
+	}
+}
+
+// weights are those for the stage of the text.
+func (a *analysis) weights() *weights {
 	if a.untrusted() {
-		w = &linear[ModelData]
+		return &linear[ModelData]
 	}
-	if w.at == "" {
-		return -100, 0, 0
-	}
-	// A window ends with the newest sentence. A feature counts once in it: what is repeated is no more of an attack.
-	var last [maxWindow]sentence
-	var seen featureSet
-	n, best := 0, float32(-100)
-	eachSegment(a.folded.b, func(start, end int, features []uint16) {
-		newest := &last[n%maxWindow]
-		newest.start, newest.end, newest.n = start, end, copy(newest.features[:], features)
-		n++
-		seen.clear()
-		total, most := w.bias, float32(math.Inf(-1))
-		var evidence *sentence
-		for k := range min(n, maxWindow) {
-			s := &last[(n-1-k)%maxWindow]
-			sum := int32(0)
-			for _, f := range s.features[:s.n] {
-				if seen.add(f) {
-					sum += int32(int8(w.at[f]))
-				}
-			}
-			own := float32(sum) * w.scale
-			total += own
-			if own > most {
-				most, evidence = own, s
-			}
-			if v := total - widening*float32(k); v > best {
-				best, from, to = v, evidence.start, evidence.end
+	return &linear[ModelUser]
+}
+
+// recent knows in which sentence a feature was last: its number, from 1 to 255.
+type recent struct {
+	at  [buckets]uint8
+	now uint8
+}
+
+// next goes on by n sentences, so that what was in the last window is forgotten after maxWindow.
+func (r *recent) next(n uint8) {
+	if r.now > math.MaxUint8-n { // start again with what still counts
+		const keep = maxWindow - 1
+		for i, at := range r.at {
+			r.at[i] = 0
+			if at > r.now-keep {
+				r.at[i] = at - (r.now - keep)
 			}
 		}
-	})
-	return float64(best), from, to
-}
-
-// maxFeatures is how many a sentence has at most: four a word.
-const maxFeatures = maxSegment * 4
-
-// sentence is one of the last that were read.
-type sentence struct {
-	start, end, n int
-	features      [maxFeatures]uint16
-}
-
-// featureSet holds the features of a window: a hash table that is cleared by counting on.
-type featureSet struct {
-	at  [1024]uint32 // generation and feature; a window fills less than half
-	gen uint32
-}
-
-func (s *featureSet) clear() {
-	if s.gen++; s.gen > math.MaxUint16 {
-		*s = featureSet{gen: 1}
+		r.now = keep
 	}
+	r.now += n
 }
 
-// add reports whether the feature was not there.
-func (s *featureSet) add(f uint16) bool {
-	e := s.gen<<16 | uint32(f)
-	for i := f; ; i++ {
-		switch at := &s.at[i%uint16(len(s.at))]; {
-		case *at == e:
-			return false
-		case *at>>16 != s.gen:
-			*at = e
-			return true
-		}
+// recents are used again: one is as large as the weights.
+var recents = sync.Pool{New: func() any { return new(recent) }}
+
+// count adds the weight of a feature to the sum of the present sentence.
+func (r *recent) count(s *sum, f uint32, w *weights) {
+	weight := int32(w.at[f%buckets])
+	if weight == 0 {
+		return
 	}
+	age := r.now - r.at[f%buckets]
+	r.at[f%buckets] = r.now
+	switch age {
+	case 0:
+		return
+	case 1:
+		s.shared += weight
+	case 2:
+		s.older += weight
+	}
+	s.own += weight
 }
 
 // Segments returns the sentences of a text with their features, for the training.
 func Segments(text string) (out []Segment) {
-	var f folded
-	f.fold(text)
-	eachSegment(f.b, func(start, end int, features []uint16) {
+	a := analysis{recent: new(recent)}
+	a.folded.fold(text)
+	a.scan(&linear[ModelUser], func(start, end int, features []uint16) {
 		out = append(out, Segment{start, end, append([]uint16(nil), features...)})
 	})
 	return out
@@ -184,82 +201,9 @@ const (
 // stemBytes is how much of a word stands for its inflected forms.
 const stemBytes = 6
 
-// eachSegment calls f for each sentence with its features, which are only valid during the call. Letters that look alike
-// are one, as in the lexicon. A Chinese, Japanese or Korean character is a word.
-func eachSegment(b []byte, f func(start, end int, features []uint16)) {
-	var buf [maxFeatures]uint16
-	features := buf[:0]
-	start, words := 0, 0
-	var last, last2 uint32
-	flush := func(end int) {
-		if words > 0 {
-			f(start, end, features)
-		}
-		features, start, words, last, last2 = buf[:0], end, 0, 0, 0
-	}
-	for i := 0; i < len(b); {
-		c := b[i]
-		if !wordAt(b, i) {
-			i++
-			switch c {
-			case '\n':
-				flush(i)
-			case '.', '!', '?', ';':
-				if i >= len(b) || b[i] <= ' ' || b[i] == '"' || b[i] == ')' {
-					flush(i)
-				}
-			}
-			continue
-		}
-		j := i
-		h, stem := uint32(seedWord), uint32(0)
-		if c >= 0xe3 && c <= 0xed && i+3 <= len(b) {
-			j = i + 3
-			h = (((h^uint32(c))*16777619^uint32(b[i+1]))*16777619 ^ uint32(b[i+2])) * 16777619
-			stem = h
-			if c == 0xe3 && b[i+1] == 0x80 && b[i+2] == 0x82 { // an ideographic full stop
-				flush(j)
-				i = j
-				continue
-			}
-		} else {
-			for j < len(b) && (j == i || kind[b[j]] == wordByte || goesOn(b, j)) {
-				if k := leet[b[j]]; k != 0 {
-					h = (h ^ uint32(k)) * 16777619
-				}
-				j++
-				if j-i == stemBytes {
-					stem = h
-				}
-			}
-			if j-i <= stemBytes {
-				stem = h
-			}
-		}
-		features = append(features, bucket(h))
-		if stem != h {
-			features = append(features, bucket(stem^seedStem))
-		}
-		if last != 0 {
-			features = append(features, bucket((last^seedPair)*16777619^stem))
-		} else {
-			features = append(features, bucket(stem*31^seedFirst))
-		}
-		if last2 != 0 {
-			features = append(features, bucket((last2^seedSkip)*16777619^stem*5))
-		}
-		last2, last = last, stem
-		i = j
-		if words++; words == maxSegment {
-			flush(i)
-		}
-	}
-	flush(len(b))
-}
-
-func bucket(h uint32) uint16 {
+func bucket(h uint32) uint32 {
 	h ^= h >> 15
 	h *= 0x2c1b3c6d
 	h ^= h >> 12
-	return uint16(h & (buckets - 1))
+	return h & (buckets - 1)
 }

@@ -267,6 +267,9 @@ func (a *analysis) has(i, j int, words ...string) bool {
 func (a *analysis) persona() {
 	for i := range a.tokens {
 		t := &a.tokens[i]
+		if t.class&(unbound|without|mode) == 0 {
+			continue
+		}
 		free, w := i, 0.0
 		switch {
 		case t.is(unbound) && string(a.folded.b[t.start:t.end]) == "dan" && !a.upper(t):

@@ -14,26 +14,42 @@ func (t *token) is(class uint64) bool { return t.class&class != 0 }
 // maxSpelled is the longest run that is searched for words written together or letter by letter, in letters.
 const maxSpelled = 160
 
-// tokenize finds the words of the lexicon.
-func (a *analysis) tokenize() {
+// scan reads the words of the text once: it finds those of the lexicon, and sums up what the model's weights say of each
+// sentence. collect, if not nil, gets each sentence's features instead, for the training. A function call costs a guest as
+// much as a dozen instructions, so what happens to every byte and word is written out here.
+func (a *analysis) scan(w *weights, collect func(start, end int, features []uint16)) {
 	b := a.folded.b
 	a.tokens = make([]token, 0, len(b)/24+8)
+	a.best = window{z: -100, bias: w.bias}
+	var features []uint16
+	seen := a.recent
+	seen.next(maxWindow)
+	var weight sum // of the present sentence
+	from, count := 0, 0
+	last, last2 := uint32(0), uint32(0)
+
 	sentence, quoted := int32(0), false
-	var buf [maxWord]byte
+	lone := -8  // where the last word of one letter ends
+	resume := 0 // words before here were taken for parts of others
+	run := 0    // of words that end in two hexadecimal digits
 	for i := 0; i < len(b); {
 		c := b[i]
-		switch {
-		case c >= 0xe3 && c <= 0xed && i+3 <= len(b):
-			i += a.ideograph(i, sentence, quoted)
-			continue
-		case !wordAt(b, i):
+		if kind[c] != wordByte && (kind[c] == 0 || !wordAt(b, i)) {
+			if mark[c] == 0 {
+				i++
+				continue
+			}
+			ends := false
 			switch c {
 			case '\n':
 				sentence++
-				quoted = false
+				quoted, ends = false, true
 			case '.', '!', '?', ';':
 				if i+1 >= len(b) || b[i+1] <= ' ' {
 					sentence++
+					ends = true
+				} else {
+					ends = b[i+1] == '"' || b[i+1] == ')'
 				}
 			case '"', '`':
 				quoted = !quoted
@@ -43,51 +59,152 @@ func (a *analysis) tokenize() {
 				}
 			}
 			i++
+			if ends && count > 0 {
+				if collect != nil {
+					collect(from, i, features)
+					features = features[:0]
+				} else {
+					a.best.add(weight, w.scale, from, i)
+				}
+				seen.next(1)
+				weight, from, count, last, last2 = sum{}, i, 0, 0, 0
+			} else if ends {
+				from = i
+			}
 			continue
 		}
-		j := i + 1
-		for {
-			for j < len(b) && kind[b[j]] == wordByte {
-				j++
+		j := i
+		h, stem := uint32(seedWord), uint32(0)
+		if c >= 0xe3 && c <= 0xed && i+3 <= len(b) { // a Chinese, Japanese or Korean character is a word
+			if i >= resume {
+				resume = i + a.ideograph(i, sentence, quoted)
 			}
-			if j == len(b) || !goesOn(b, j) {
-				break
-			}
-			j++ // inside a word: don't, pr@mpt
-		}
-		if j-i == 1 {
-			a.apart++
-			if end := spelledEnd(b, i); end > 0 {
-				a.apart += minApart
-				a.spelled(i, end, sentence, quoted)
-				i = end
+			j = i + 3
+			if c == 0xe3 && b[i+1] == 0x80 && b[i+2] == 0x82 { // an ideographic full stop
+				i = j
+				if count > 0 {
+					if collect != nil {
+						collect(from, i, features)
+						features = features[:0]
+					} else {
+						a.best.add(weight, w.scale, from, i)
+					}
+				}
+				seen.next(1)
+				weight, from, count, last, last2 = sum{}, i, 0, 0, 0
 				continue
 			}
-		}
-		a.words++
-		if len(phrases[b[i]]) > 0 {
-			a.phrase(i)
-		}
-		if size := j - i; size >= 2 && size <= 4 && isHex(b[j-1]) && isHex(b[j-2]) {
-			a.pairs++
-		}
-		if j-i <= maxWord+4 && lengths[leet[b[i]]]&(^uint32(0)>>(31-min(j-i, 31))) != 0 {
-			k := key(buf[:0], b[i:j])
-			if len(k) > 0 && lengths[k[0]]&(1<<len(k)) != 0 {
-				a.push(i, j, find(k), sentence, quoted)
+			h = (((h^uint32(c))*16777619^uint32(b[i+1]))*16777619 ^ uint32(b[i+2])) * 16777619
+			stem = h
+		} else {
+			h = (h ^ uint32(leet[c])) * 16777619
+			dropped := 0
+			for j = i + 1; ; {
+				for j < len(b) && kind[b[j]] == wordByte {
+					if j-i == stemBytes {
+						stem = h
+					}
+					h = (h ^ uint32(leet[b[j]])) * 16777619
+					j++
+				}
+				if j == len(b) || joint[b[j]] == 0 || !goesOn(b, j) {
+					break
+				}
+				if j-i == stemBytes {
+					stem = h
+				}
+				if b[j] == '\'' { // inside a word: don't, pr@mpt
+					dropped++
+				} else {
+					h = (h ^ uint32(leet[b[j]])) * 16777619
+				}
+				j++
+			}
+			if j-i <= stemBytes {
+				stem = h
+			}
+			if i >= resume {
+				size := j - i
+				if size == 1 {
+					if i-lone <= 3 {
+						a.apart++
+					}
+					lone = j
+					if end := spelledEnd(b, i); end > 0 {
+						a.apart += minApart
+						a.spelled(i, end, sentence, quoted)
+						resume = end
+					}
+				}
+				if i >= resume {
+					a.words++
+					if i+1 < len(b) && phraseStarts[c]>>(b[i+1]&31)&1 != 0 {
+						a.phrase(i)
+					}
+					if size >= 2 && size <= 4 && isHex(b[j-1]) && isHex(b[j-2]) {
+						if run++; run > a.pairs {
+							a.pairs = run
+						}
+					} else {
+						run = 0
+					}
+					if n := size - dropped; n <= maxWord && lengths[leet[c]]>>n&1 != 0 {
+						if class := find(h); class != 0 {
+							a.push(i, j, class, sentence, quoted)
+						}
+					}
+					if size >= 15 && size <= maxSpelled {
+						a.spelled(i, j, sentence, quoted)
+					}
+				}
 			}
 		}
-		if j-i >= 15 && j-i <= maxSpelled {
-			a.spelled(i, j, sentence, quoted)
+		pair := (last^seedPair)*16777619 ^ stem
+		if last == 0 {
+			pair = stem*31 ^ seedFirst
 		}
+		if collect == nil {
+			seen.count(&weight, bucket(h), w)
+			seen.count(&weight, bucket(pair), w)
+			if stem != h {
+				seen.count(&weight, bucket(stem^seedStem), w)
+			}
+			if last2 != 0 {
+				seen.count(&weight, bucket((last2^seedSkip)*16777619^stem*5), w)
+			}
+		} else {
+			features = append(features, uint16(bucket(h)), uint16(bucket(pair)))
+			if stem != h {
+				features = append(features, uint16(bucket(stem^seedStem)))
+			}
+			if last2 != 0 {
+				features = append(features, uint16(bucket((last2^seedSkip)*16777619^stem*5)))
+			}
+		}
+		last2, last = last, stem
 		i = j
+		if count++; count == maxSegment || i >= len(b) {
+			if collect != nil {
+				collect(from, i, features)
+				features = features[:0]
+			} else {
+				a.best.add(weight, w.scale, from, i)
+			}
+			seen.next(1)
+			weight, from, count, last, last2 = sum{}, i, 0, 0, 0
+		}
+	}
+	if count > 0 {
+		if collect != nil {
+			collect(from, len(b), features)
+		} else {
+			a.best.add(weight, w.scale, from, len(b))
+		}
 	}
 }
 
 func (a *analysis) push(i, j int, class uint64, sentence int32, quoted bool) {
-	if class == 0 {
-		return
-	}
+	a.seen |= class
 	if class&discourse != 0 {
 		a.meta++
 	}
@@ -114,6 +231,17 @@ var kind = func() (t [256]uint8) {
 	}
 	for _, c := range "@$!|" {
 		t[c] = signByte
+	}
+	return
+}()
+
+// mark has the signs between words that mean something, joint those that may be inside of one.
+var mark, joint = func() (m, j [256]uint8) {
+	for _, c := range "\n.!?;\"`'" {
+		m[c] = 1
+	}
+	for _, c := range "'@$!|" {
+		j[c] = 1
 	}
 	return
 }()
@@ -178,24 +306,28 @@ func (a *analysis) spelled(i, j int, sentence int32, quoted bool) {
 	var at [maxSpelled]int
 	n := 0
 	for ; i < j && n < maxSpelled; i++ {
-		if k := leet[b[i]]; k != 0 && wordAt(b, i) {
+		if k := leet[b[i]]; k != 0 && (kind[b[i]] == wordByte || wordAt(b, i)) {
 			letters[n], at[n] = k, i
 			n++
 		}
 	}
 	after := false
 	for k := 0; k < n; {
-		found := 0
-		for size := min(n-k, maxWord); size >= 3 && (size > 3 || after); size-- {
-			if lengths[letters[k]]&(1<<size) == 0 {
-				continue
+		found, class := 0, uint64(0)
+		if k+2 < n && prefixes[prefix(letters[k:k+3])] {
+			fits, h := lengths[letters[k]], uint32(seedWord)
+			for size := 1; size <= maxWord && k+size <= n; size++ {
+				h = (h ^ uint32(letters[k+size-1])) * 16777619
+				if fits>>size&1 != 0 && (size > 3 || size == 3 && after) {
+					if c := find(h); c != 0 {
+						found, class = size, c // the longest
+					}
+				}
 			}
-			if class := find(letters[k : k+size]); class != 0 {
-				a.words++
-				a.push(at[k], at[k+size-1]+1, class, sentence, quoted)
-				found = size
-				break
-			}
+		}
+		if found > 0 {
+			a.words++
+			a.push(at[k], at[k+found-1]+1, class, sentence, quoted)
 		}
 		after = found > 0
 		k += max(found, 1)

@@ -1,5 +1,7 @@
 package piiguard
 
+import "strings"
+
 // What the words before a number say about it.
 type topic uint8
 
@@ -25,74 +27,75 @@ const (
 
 // topic returns what the nearest telling word before index i is about.
 func (s *scanner) topic(i int) topic {
-	from := s.offset(i)
-	for j, end := i, -1; ; j-- {
-		inside := j > 0 && i-j < maxContext && from-s.offset(j-1) <= maxContextRaw
-		letter := inside && (class[s.b[j-1]]&isLetter != 0 || s.b[j-1] == letterMark)
-		switch {
-		case letter && end < 0:
-			end = j
-		case !letter && end >= 0:
-			if t := wordTopic(s.b[j:end]); t != noTopic {
-				return t
+	b := s.b
+	least := max(0, i-maxContext)
+	if s.pos != nil {
+		for from := s.offset(i); least < i && from-s.offset(least) > maxContextRaw; {
+			least++
+		}
+	}
+	for j := i; j > least; {
+		if j--; !inWord[b[j]] {
+			continue
+		}
+		end := j + 1
+		h := uint32(2166136261)
+		for ; j >= least && inWord[b[j]]; j-- {
+			h = (h ^ uint32(lowered[b[j]])) * 16777619
+		}
+		if end-j-1 > 23 {
+			continue
+		}
+		for k := h >> (32 - 10); topics.hash[k] != 0; k = (k + 1) % topicSlots {
+			if topics.hash[k] == h {
+				return topics.topic[k]
 			}
-			end = -1
 		}
-		if !inside {
-			return noTopic
-		}
-	}
-}
-
-// wordTopic knows the telling words; foreign letters are letterMark, as in folded text.
-func wordTopic(word string) topic {
-	var buf [16]byte
-	if len(word) > len(buf) || len(word) < 1 {
-		return noTopic
-	}
-	for i := range len(word) {
-		c := word[i]
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		buf[i] = c
-	}
-	switch string(buf[:len(word)]) {
-	case "phone", "phones", "tel", "telephone", "mobile", "mob", "cell", "cellphone", "call", "calling", "fax", "whatsapp",
-		"sms", "text", "dial", "ring", "reach", "contact", "hotline", "voicemail", "callback", "landline", "signal", "telegram",
-		"telefon", "telefonnummer", "handy", "handynummer", "mobil", "mobilnummer", "rufnummer", "anrufen", "fon", "durchwahl",
-		"t\x80l\x80phone", "t\x80l", "portable", "appelez", "joindre", "tel\x80fono", "telefono", "m\x80vil", "movil", "celular",
-		"ll\x80mame", "llamar", "cellulare", "chiamare", "telefone", "telem\x80vel", "ligue", "telefoon", "mobiel", "bellen", "ph":
-		return phoneTopic
-	case "card", "cards", "visa", "mastercard", "amex", "maestro", "discover", "diners", "jcb", "unionpay", "credit", "debit",
-		"pan", "cc", "kreditkarte", "kartennummer", "karte", "carte", "tarjeta", "carta", "cart\x80o", "kaart", "creditcard":
-		return cardTopic
-	case "ssn", "ssns", "social", "itin":
-		return ssnTopic
-	case "ip", "ips", "ipv", "address", "addresses", "host", "hosts", "server", "dns", "ping", "addr", "client", "gateway", "remote",
-		"subnet", "router", "resolver", "nameserver", "adresse", "login", "connection":
-		return ipTopic
-	case "mac", "ethernet", "hwaddr", "bssid", "hardware":
-		return macTopic
-	case "version", "versions", "v", "ver", "release", "releases", "firmware", "build", "section", "sections", "chapter", "clause",
-		"table", "figure", "fig", "appendix", "paragraph", "step", "kernel", "driver", "upgrade", "upgraded", "update", "updated",
-		"abschnitt", "kapitel", "assemblyversion", "fileversion":
-		return versionTopic
-	case "order", "orders", "invoice", "ticket", "account", "ref", "reference", "serial", "isbn", "issn", "tracking", "case", "part",
-		"sku", "item", "product", "model", "po", "rfc", "patent", "doi", "batch", "lot", "gtin", "ean", "upc", "asin", "timestamp",
-		"bestellung", "bestellnummer", "rechnung", "auftrag", "commande", "facture", "pedido", "factura", "ordine", "fattura",
-		"article", "artikel", "artikelnummer", "confirmation", "transaction", "job", "port", "pid", "bytes", "population", "commit",
-		"issue", "bug", "error", "imei", "hash", "checksum", "parcel", "shipment", "flight":
-		return countTopic
-	case "born", "birth", "dob", "birthday", "birthdate", "geboren", "geburtsdatum", "geburtstag", "geb", "naissance", "n\x80", "n\x80e", "nacimiento", "nacido", "nacida",
-		"nascita", "nato", "nata", "nascimento", "nascido", "geboortedatum", "f\x80dd", "urodzenia", "dateofbirth":
-		return birthTopic
-	case "passport", "passports", "reisepass", "passnummer", "passeport", "pasaporte", "passaporto", "passaporte", "paspoort", "drivers", "driving", "f\x80hrerschein", "permis":
-		return passportTopic
-	case "dni", "nie", "nif", "cpf", "nino", "bsn", "pesel", "aadhaar", "aadhar", "sin", "steuer", "steuerid", "identifikationsnummer",
-		"idnr", "nir", "insee", "insurance", "burgerservicenummer", "sofinummer", "personnummer", "codice", "fiscale", "uidai", "national",
-		"fiscal", "tax", "tin", "nas":
-		return idTopic
 	}
 	return noTopic
 }
+
+// inWord has the letters of ASCII, and the mark of foreign ones.
+var inWord = func() (t [256]bool) {
+	for c := range 256 {
+		t[c] = class[c]&isLetter != 0 || c == letterMark
+	}
+	return
+}()
+
+// telling are the words that tell a topic; foreign letters are letterMark, as in folded text.
+var telling = map[topic]string{
+	phoneTopic:    "phone phones tel telephone mobile mob cell cellphone call calling fax whatsapp sms text dial ring reach contact hotline voicemail callback landline signal telegram telefon telefonnummer handy handynummer mobil mobilnummer rufnummer anrufen fon durchwahl t\x80l\x80phone t\x80l portable appelez joindre tel\x80fono telefono m\x80vil movil celular ll\x80mame llamar cellulare chiamare telefone telem\x80vel ligue telefoon mobiel bellen ph",
+	cardTopic:     "card cards visa mastercard amex maestro discover diners jcb unionpay credit debit pan cc kreditkarte kartennummer karte carte tarjeta carta cart\x80o kaart creditcard",
+	ssnTopic:      "ssn ssns social itin",
+	ipTopic:       "ip ips ipv address addresses host hosts server dns ping addr client gateway remote subnet router resolver nameserver adresse login connection",
+	macTopic:      "mac ethernet hwaddr bssid hardware",
+	versionTopic:  "version versions v ver release releases firmware build section sections chapter clause table figure fig appendix paragraph step kernel driver upgrade upgraded update updated abschnitt kapitel assemblyversion fileversion",
+	countTopic:    "order orders invoice ticket account ref reference serial isbn issn tracking case part sku item product model po rfc patent doi batch lot gtin ean upc asin timestamp bestellung bestellnummer rechnung auftrag commande facture pedido factura ordine fattura article artikel artikelnummer confirmation transaction job port pid bytes population commit issue bug error imei hash checksum parcel shipment flight",
+	birthTopic:    "born birth dob birthday birthdate geboren geburtsdatum geburtstag geb naissance n\x80 n\x80e nacimiento nacido nacida nascita nato nata nascimento nascido geboortedatum f\x80dd urodzenia dateofbirth",
+	passportTopic: "passport passports reisepass passnummer passeport pasaporte passaporto passaporte paspoort drivers driving f\x80hrerschein permis",
+	idTopic:       "dni nie nif cpf nino bsn pesel aadhaar aadhar sin steuer steuerid identifikationsnummer idnr nir insee insurance burgerservicenummer sofinummer personnummer codice fiscale uidai national fiscal tax tin nas",
+}
+
+const topicSlots = 1 << 10
+
+// topics finds the telling words by the hash of their letters from the last to the first.
+var topics = func() (t struct {
+	hash  [topicSlots]uint32
+	topic [topicSlots]topic
+}) {
+	for about, words := range telling {
+		for w := range strings.FieldsSeq(words) {
+			h := uint32(2166136261)
+			for i := len(w) - 1; i >= 0; i-- {
+				h = (h ^ uint32(w[i])) * 16777619
+			}
+			k := h >> (32 - 10)
+			for t.hash[k] != 0 {
+				k = (k + 1) % topicSlots
+			}
+			t.hash[k], t.topic[k] = h, about
+		}
+	}
+	return
+}()

@@ -76,15 +76,15 @@ func (s *scanner) nameable(i, j int) bool {
 
 // names looks for a person or an organisation whose first word is at [i, j). Which word is the first depends on the one
 // before only.
-func (s *scanner) names(i, j int) {
+//
+// j is where the word ends, with its parts after hyphens, and k0 what is known of it.
+func (s *scanner) names(i, j int, k0 uint16) {
 	if s.before(i) == '@' || s.before(i) == '/' || s.before(i) == '_' || s.before(i) == '\'' || s.before(i) == '#' {
 		return
 	}
-	j = s.nameEnd(j)
 	if s.at(j) == '@' || s.at(j) == '_' || class[s.at(j)]&isDigit != 0 {
 		return
 	}
-	k0 := look(s.b[i:j])
 	pf, pt := s.wordBefore(i)
 	prev := uint16(0)
 	if pt > pf {
@@ -374,10 +374,14 @@ func surnameForm(w string) bool {
 	if len(w) < 5 {
 		return false
 	}
-	for _, e := range [...]string{"son", "sen", "ski", "sky", "ska", "ová", "ova", "ov", "ev", "eva", "enko", "chuk", "ian", "yan", "ini", "elli", "etti", "mann", "berg", "stein", "opoulos", "akis", "idis", "vić", "vic", "escu", "wicz", "czyk", "shvili", "ez", "man", "ley", "ton", "ham", "sson", "quist", "strom", "dottir", "wala", "oglu", "bauer", "meyer", "meier", "hofer", "inger", "dez", "ault", "eau", "ard"} {
-		if len(w) > len(e)+1 && w[len(w)-len(e):] == e {
-			return true
+	if !surnameEnds.none(w) {
+		for _, e := range surnameEnds.list {
+			if len(w) > len(e)+1 && w[len(w)-len(e):] == e {
+				return true
+			}
 		}
 	}
-	return len(w) > 4 && (w[:2] == "Mc" || w[:2] == "O'" || w[:2] == "D'")
+	return w[0] == 'M' && w[1] == 'c' || w[1] == '\'' && (w[0] == 'O' || w[0] == 'D')
 }
+
+var surnameEnds = newEndings("son", "sen", "ski", "sky", "ska", "ová", "ova", "ov", "ev", "eva", "enko", "chuk", "ian", "yan", "ini", "elli", "etti", "mann", "berg", "stein", "opoulos", "akis", "idis", "vić", "vic", "escu", "wicz", "czyk", "shvili", "ez", "man", "ley", "ton", "ham", "sson", "quist", "strom", "dottir", "wala", "oglu", "bauer", "meyer", "meier", "hofer", "inger", "dez", "ault", "eau", "ard")

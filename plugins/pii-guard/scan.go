@@ -103,16 +103,20 @@ func (s *scanner) run() {
 		next = i + 1
 		c := b[i]
 		k := class[c]
+		all := k
 		if k&isWord != 0 {
-			all := k
 			for next < len(b) && class[b[next]]&isWord != 0 {
 				all |= class[b[next]]
 				next++
 			}
-			if all&isDigit == 0 && k&isDigit == 0 {
-				s.word(i, next)
-			}
-			if k&(isDigit|isLetter) == 0 || all&isDigit == 0 && s.plain(i, next) {
+			if all&isDigit == 0 {
+				if c >= 'A' && c <= 'Z' || c == letterMark || next-i <= 31 && streetLengths[c]>>(next-i)&1 != 0 {
+					s.word(i, next)
+				}
+				if k&isLetter == 0 || next < len(b) && (plainAfter[b[next]] || s.plain(i, next)) {
+					continue
+				}
+			} else if k&(isDigit|isLetter) == 0 {
 				continue
 			}
 		} else {
@@ -140,7 +144,9 @@ func (s *scanner) run() {
 			}
 		case k&isLetter != 0:
 			s.letters(i)
-			s.passport(i, next)
+			if all&isDigit != 0 {
+				s.passport(i, next)
+			}
 		case c == '@':
 			start = s.email(i)
 		case c == ':':
@@ -156,40 +162,54 @@ func (s *scanner) run() {
 	}
 }
 
-// word looks for names, streets and months at the word [i, j), which has no digit. Words of prose are passed by after one
-// look at their first letter, and at their length and surroundings.
+// word looks for names, streets and months at the word [i, j), which has no digit, and a capital or the length of a word
+// that streets start with.
 func (s *scanner) word(i, j int) {
-	if !s.capital(i) {
-		if j-i > 31 || streetLengths[s.b[i]]>>(j-i)&1 == 0 || look(s.b[i:j])&isStreetBefore == 0 {
-			return
-		}
+	capital := s.capital(i)
+	if !capital && look(s.b[i:j])&isStreetBefore == 0 {
+		return
 	}
 	s.touched = false
 	s.from = s.offset(i)
-	s.streetName(i, j)
-	s.birthMonth(i, j)
-	s.names(i, j)
+	end := j
+	if c := s.at(j); c == '\'' || c == '-' || c == letterMark {
+		end = s.nameEnd(j)
+	}
+	k := look(s.b[i:end])
+	s.streetName(i, end, k)
+	if monthName(s.b[i:j]) {
+		s.birthMonth(i, j)
+	}
+	s.names(i, end, k)
 	if s.touched && !s.final {
 		s.open = min(s.open, i)
 	}
 }
 
-// plain says whether nothing can start with the word [i, j), which has no digit. It spares most words of prose a closer
-// look; what it lets through may still be nothing.
+// plain says whether nothing can start with the word [i, j), which has letters only and text after it: no code of letters
+// and digits, and no hexadecimal address. It spares most words of prose a closer look; what it lets through may still be
+// nothing.
 func (s *scanner) plain(i, j int) bool {
-	if j >= len(s.b) {
-		return false
-	}
 	switch s.b[j] {
 	case ':':
 		return j-i > 4
-	case '-', ' ':
+	case '-':
 		return j-i > 2
+	case ' ':
+		return j-i > 2 || j+1 < len(s.b) && class[s.b[j+1]]&isDigit == 0
 	case '.':
 		return j-i != 4
 	}
 	return true
 }
+
+// plainAfter has the signs after which plain need not be asked.
+var plainAfter = func() (t [256]bool) {
+	for c := range 256 {
+		t[c] = c != ':' && c != '-' && c != ' ' && c != '.'
+	}
+	return
+}()
 
 // at returns the byte at index i, which is at or after the place looked at.
 func (s *scanner) at(i int) byte {

@@ -1,5 +1,7 @@
 package piiguard
 
+import "strings"
+
 // street looks for an address that starts with a house number at index i: 12 Main Street, 12 rue de la Paix.
 func (s *scanner) street(i int) {
 	if !s.starts(i) || s.before(i) == '#' {
@@ -189,9 +191,9 @@ func (s *scanner) locality(end int) int {
 }
 
 // streetName looks for an address that starts with its street at [i, j): Hauptstraße 12, Calle Mayor 5, P.O. Box 77.
-func (s *scanner) streetName(i, j int) {
-	j = s.nameEnd(j)
-	k := look(s.b[i:j])
+//
+// j is where the word ends, with its parts after hyphens, and k what is known of it.
+func (s *scanner) streetName(i, j int, k uint16) {
 	end := 0
 	switch {
 	case endsStreet(s.b[i:j]) && s.capital(i):
@@ -253,13 +255,36 @@ func (s *scanner) streetName(i, j int) {
 }
 
 func endsStreet(w string) bool {
-	for _, e := range [...]string{"strasse", "stra\x80e", "straat", "str", "laan", "weg", "platz", "plein", "gasse", "allee", "gracht", "kade", "damm", "gatan", "v\x80gen", "gade", "vej", "veien", "katu", "tie", "ring", "ufer"} {
+	if len(w) < 6 || streetEnds.none(w) {
+		return false
+	}
+	for _, e := range streetEnds.list {
 		if len(w) > len(e)+2 && w[len(w)-len(e):] == e && (len(e) > 3 || len(w) > 6) {
 			return true
 		}
 	}
 	return false
 }
+
+// streetEnds are the endings of one-word names of streets.
+var streetEnds = newEndings("strasse", "stra\x80e", "straat", "str", "laan", "weg", "platz", "plein", "gasse", "allee", "gracht", "kade", "damm", "gatan", "v\x80gen", "gade", "vej", "veien", "katu", "tie", "ring", "ufer")
+
+// endings are endings of words, and the pairs of bytes that they end with: most words need no comparison.
+type endings struct {
+	list []string
+	last [256]uint32 // for a last byte, a bit for each byte before it, as far as 5 bits tell
+}
+
+func newEndings(list ...string) *endings {
+	e := &endings{list: list}
+	for _, w := range list {
+		e.last[w[len(w)-1]] |= 1 << (w[len(w)-2] & 31)
+	}
+	return e
+}
+
+// none says that a word, of two bytes at least, has none of the endings.
+func (e *endings) none(w string) bool { return e.last[w[len(w)-1]]>>(w[len(w)-2]&31)&1 == 0 }
 
 func in(w string, list ...string) bool {
 	for _, x := range list {
@@ -364,16 +389,17 @@ func monthName(w string) bool {
 	if len(w) < 3 || len(w) > 10 {
 		return false
 	}
-	var b [3]byte
-	for i := range b {
-		b[i] = w[i] | 0x20
-	}
-	switch string(b[:]) {
-	case "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "okt", "nov", "dec", "dez", "mai", "ene", "abr", "ago", "dic", "gen", "mag", "giu", "lug", "set", "ott", "avr", "jui":
-		return true
-	}
-	return false
+	a, b, c := w[0]|0x20, w[1]|0x20, w[2]|0x20
+	return a >= 'a' && a <= 'z' && b >= 'a' && b <= 'z' && c >= 'a' && c <= 'z' && months[int(a-'a')*26+int(b-'a')]>>(c-'a')&1 != 0
 }
+
+// months has, for the first two letters of a month, a bit for each third one.
+var months = func() (t [26 * 26]uint32) {
+	for m := range strings.FieldsSeq("jan feb mar apr may jun jul aug sep oct okt nov dec dez mai ene abr ago dic gen mag giu lug set ott avr jui") {
+		t[int(m[0]-'a')*26+int(m[1]-'a')] |= 1 << (m[2] - 'a')
+	}
+	return
+}()
 
 // passport looks for a passport's or licence's number that a word before says is one: letters and digits, 6 to 12 of
 // them, at least four digits.

@@ -22,9 +22,9 @@ const (
 	isPlain    // seen
 )
 
-// gazetteer is a hash table of folded words in one string: a map takes most of the time and memory in a guest.
+// gazetteer is a hash table of folded words: a map takes most of the time and memory in a guest.
 var gazetteer = func() *table {
-	t := &table{text: make([]byte, 0, 64<<10)}
+	t := &table{}
 	plain := strings.NewReplacer("á", "a", "à", "a", "â", "a", "ã", "a", "ä", "a", "å", "a", "ç", "c", "é", "e", "è", "e", "ê", "e", "ë", "e", "í", "i", "ì", "i", "ı", "i", "ñ", "n", "ń", "n", "ó", "o", "ò", "o", "ô", "o", "õ", "o", "ö", "o", "ø", "o", "ú", "u", "ü", "u", "ß", "ss", "ł", "l", "ś", "s", "š", "s", "ş", "s", "ș", "s", "č", "c", "ć", "c", "ž", "z", "ý", "y", "ř", "r", "ě", "e", "ğ", "g", "ą", "a", "ę", "e", "ż", "z", "ź", "z")
 	for _, l := range []struct {
 		words string
@@ -51,55 +51,58 @@ var gazetteer = func() *table {
 
 const tableSize = 1 << 14
 
+// table finds words by their hash (FNV-1a). Of words with the same 32 bits the last known wins, which is as rare as it is
+// harmless.
 type table struct {
-	text  []byte
-	at    [tableSize]uint32 // offset in text shifted by 5, and the word's length; 0: free
+	hash  [tableSize]uint32 // 0: free
 	class [tableSize]uint16
-}
-
-func (t *table) slot(w string) int {
-	h := uint32(2166136261)
-	for i := range len(w) {
-		h = (h ^ uint32(w[i])) * 16777619
-	}
-	i := int((h ^ h>>15) % tableSize)
-	for t.at[i] != 0 {
-		off, n := int(t.at[i]>>5)-1, int(t.at[i]&31)
-		if n == len(w) && string(t.text[off:off+n]) == w {
-			break
-		}
-		i = (i + 1) % tableSize
-	}
-	return i
 }
 
 func (t *table) put(w string, class uint16) {
 	if len(w) > 31 || len(w) == 0 {
 		return
 	}
-	i := t.slot(w)
-	if t.at[i] == 0 {
-		t.at[i] = uint32(len(t.text)+1)<<5 | uint32(len(w))
-		t.text = append(t.text, w...)
+	h := uint32(2166136261)
+	for i := range len(w) {
+		h = (h ^ uint32(w[i])) * 16777619
 	}
+	i := h >> (32 - 14)
+	for t.hash[i] != 0 && t.hash[i] != h {
+		i = (i + 1) % tableSize
+	}
+	t.hash[i] = h
 	t.class[i] |= class
 }
 
 // look returns what is known of a folded word in any case.
 func look(word string) uint16 {
-	var buf [31]byte
-	if len(word) > len(buf) || len(word) == 0 {
+	if len(word) > 31 || len(word) == 0 {
 		return 0
 	}
+	h := uint32(2166136261)
 	for i := range len(word) {
-		c := word[i]
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		buf[i] = c
+		h = (h ^ uint32(lowered[word[i]])) * 16777619
 	}
-	return gazetteer.class[gazetteer.slot(string(buf[:len(word)]))]
+	for i := h >> (32 - 14); ; i = (i + 1) % tableSize {
+		switch gazetteer.hash[i] {
+		case h:
+			return gazetteer.class[i]
+		case 0:
+			return 0
+		}
+	}
 }
+
+// lowered has the small letter of each capital of ASCII, and every other byte as it is.
+var lowered = func() (t [256]byte) {
+	for c := range 256 {
+		t[c] = byte(c)
+		if c >= 'A' && c <= 'Z' {
+			t[c] |= 0x20
+		}
+	}
+	return
+}()
 
 // streetLengths has a bit for each length of the words that start a street's name, by first byte: most words of prose
 // need no look-up.

@@ -23,6 +23,8 @@ type features struct {
 	language   string  // ISO 639-1, empty: not sure
 	code       bool    // contains program text
 	complexity float64 // 0 to 1
+	domain     string  // empty: none
+	sensitive  bool    // speaks of what people keep to themselves
 	text       string
 }
 
@@ -45,7 +47,11 @@ func look(messages []sdk.Message) features {
 		f.task = taskOf(tail)
 	}
 	f.language = languageOf(head[:min(len(head), maxLanguage)])
-	f.complexity = f.score(last, len(messages))
+	var w signs
+	signsOf(head, &w)
+	signsOf(tail, &w)
+	f.domain, f.sensitive = w.domain(), w.sensitive
+	f.complexity = f.score(&w, last, len(messages))
 	return f
 }
 
@@ -57,30 +63,22 @@ func ends(s string) (head, tail string) {
 	return s[:maxLook], s[max(maxLook, len(s)-maxLook):]
 }
 
-// score rates how much the request asks of a model: what the task needs, then length, code and the number of
-// questions and steps.
-func (f *features) score(text string, messages int) float64 {
-	base := 0.25
-	switch f.task {
-	case classify:
-		base = 0.1
-	case summarise:
-		base = 0.35
-	case draft:
-		base = 0.5
-	case analyse:
-		base = 0.7
-	}
+// score rates how much the request asks of a model: what its words ask for, then length, code, and the number of
+// questions and steps. Borders between tiers are crossed by what several signs say together, not by one alone.
+func (f *features) score(w *signs, text string, messages int) float64 {
 	head, _ := ends(text)
 	parts := strings.Count(head, "?") + strings.Count(head, "\n- ") + strings.Count(head, "\n1. ") + strings.Count(head, "\n2. ")
-	c := base +
-		0.2*min(float64(f.chars)/8000, 1) +
-		0.1*min(float64(max(parts-1, 0))/4, 1) +
+	c := w.base(f.chars) +
+		0.12*min(float64(f.chars)/8000, 1) +
+		0.16*min(float64(max(parts-1, 0))/4, 1) +
 		0.05*min(float64(messages)/20, 1)
 	if f.code {
-		c += 0.2
+		c += 0.12
 	}
-	return min(float64(int(c*100+0.5))/100, 1)
+	if f.task == classify || f.task == extract {
+		c = min(c, 0.3) // whatever it is about, the answer is short
+	}
+	return max(min(float64(int(c*100+0.5))/100, 1), 0)
 }
 
 // String tells the features without any of the text.
@@ -92,6 +90,12 @@ func (f features) String() string {
 	b = append(b, orNone(f.language)...)
 	if f.code {
 		b = append(b, ", code"...)
+	}
+	if f.domain != "" {
+		b = append(append(b, ", domain "...), f.domain...)
+	}
+	if f.sensitive {
+		b = append(b, ", sensitive"...)
 	}
 	b = append(b, ", "...)
 	b = strconv.AppendInt(b, int64(f.chars), 10)

@@ -3,7 +3,7 @@
 // the time is sent to its tool before the model runs.
 //
 // It only ever picks among the models of the request, a remote one by rule alone or where the site allows it, and
-// leaves a limit that the client stated as it is.
+// leaves a limit that the client stated as it is. What is sensitive goes to a remote model by rule only.
 //
 // The package is pure logic and knows nothing of the guest it runs in (see wasm/). Start reading at [Router.Route].
 package router
@@ -97,7 +97,7 @@ func (r *Router) pick(models []sdk.Model, tier string, f features) (id, reason s
 	for i := range models {
 		m := &models[i]
 		rank := slices.Index(r.Tiers, m.Tier)
-		if !usable(m) || m.Remote && !r.AllowRemote || rank < 0 && want != 0 {
+		if !usable(m) || m.Remote && (!r.AllowRemote || f.sensitive) || rank < 0 && want != 0 {
 			continue
 		}
 		if best < 0 || want < 0 && rank < bestRank || want > 0 && rank > bestRank {

@@ -21,8 +21,10 @@ type Rule struct {
 	Contains           []string // any of these, in any case, in the last user message
 	Task, Language     []string
 	Tenant, Route      []string
-	MinChars, MaxChars int   // of the last user message, in code points; 0: no limit
-	Code, Tools        *bool // whether there is code, whether tools are on offer
+	MinChars, MaxChars int      // of the last user message, in code points; 0: no limit
+	Code, Tools        *bool    // whether there is code, whether tools are on offer
+	Domain             []string // code, finance, legal, health
+	Sensitive          *bool    // whether it speaks of what people keep to themselves
 
 	Model, Tier               string
 	MaxTokens, RetrievalDepth int
@@ -50,6 +52,8 @@ func (rule *Rule) holds(req *sdk.RouteRequest, f features) bool {
 		len(rule.Language) > 0 && !slices.Contains(rule.Language, f.language),
 		len(rule.Tenant) > 0 && !slices.Contains(rule.Tenant, req.Tenant),
 		len(rule.Route) > 0 && !slices.Contains(rule.Route, req.Route),
+		len(rule.Domain) > 0 && !slices.Contains(rule.Domain, f.domain),
+		rule.Sensitive != nil && *rule.Sensitive != f.sensitive,
 		f.chars < rule.MinChars,
 		rule.MaxChars > 0 && f.chars > rule.MaxChars,
 		rule.Code != nil && *rule.Code != f.code,
@@ -174,6 +178,14 @@ func (rule *Rule) setCondition(name string, values []string) (err error) {
 	case "language":
 		rule.Language = values
 		return nil
+	case "domain":
+		rule.Domain = values
+		for _, v := range values {
+			if !slices.Contains(domainNames, v) {
+				return errors.New("unknown domain " + strconv.Quote(v) + "; there are " + strings.Join(domainNames, ", "))
+			}
+		}
+		return nil
 	case "tenant":
 		rule.Tenant = values
 		return nil
@@ -192,11 +204,14 @@ func (rule *Rule) setCondition(name string, values []string) (err error) {
 	case "code":
 		rule.Code = new(bool)
 		err = setBool(rule.Code, values[0])
+	case "sensitive":
+		rule.Sensitive = new(bool)
+		err = setBool(rule.Sensitive, values[0])
 	case "tools":
 		rule.Tools = new(bool)
 		err = setBool(rule.Tools, values[0])
 	default:
-		err = errors.New("unknown condition " + strconv.Quote(name) + "; there are contains, task, language, tenant, route, min_chars, max_chars, code, tools")
+		err = errors.New("unknown condition " + strconv.Quote(name) + "; there are contains, task, language, tenant, route, min_chars, max_chars, code, tools, domain, sensitive")
 	}
 	return err
 }

@@ -102,8 +102,9 @@ type Trace struct {
 
 // Cache bounds the answer cache.
 type Cache struct {
-	MaxSize Size     `yaml:"max_size"`
-	TTL     Duration `yaml:"ttl"`
+	MaxSize   Size     `yaml:"max_size"`
+	TTL       Duration `yaml:"ttl"`
+	Questions int      `yaml:"questions"` // that are compared by meaning, at most
 }
 
 // KV bounds the plugins' key-value store.
@@ -227,6 +228,7 @@ type Guards struct {
 type CacheUse struct {
 	Plugin  string   `yaml:"plugin"`
 	TTL     Duration `yaml:"ttl"`
+	Stale   Duration `yaml:"stale"` // beyond the TTL, while a new answer is made
 	Timeout Duration `yaml:"timeout"`
 }
 

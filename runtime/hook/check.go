@@ -71,6 +71,14 @@ func (c *ChunkList) Check(text string) error {
 		if i > 0 && (k.Start < c.Chunks[i-1].Start || k.End < c.Chunks[i-1].End) {
 			return errors.New("chunk " + strconv.Itoa(i) + " stands before the one it follows")
 		}
+		if p := k.Parent; p != nil {
+			if err := checkRange(text, p.Start, p.End); err != nil {
+				return errors.New("the parent of chunk " + strconv.Itoa(i) + " " + err.Error())
+			}
+			if p.Start > k.Start || p.End < k.End {
+				return errors.New("chunk " + strconv.Itoa(i) + " is not within its parent")
+			}
+		}
 	}
 	return nil
 }

@@ -66,12 +66,15 @@ func TestChunkList_Check(t *testing.T) {
 		l    []Chunk
 		want string
 	}{
-		"none":         {nil, ""},
-		"overlapping":  {[]Chunk{{Start: 0, End: 4}, {Start: 2, End: 6}}, ""},
-		"out of order": {[]Chunk{{Start: 2, End: 6}, {Start: 0, End: 7}}, "stands before"},
-		"inside":       {[]Chunk{{Start: 0, End: 6}, {Start: 2, End: 4}}, "stands before"},
-		"splits é":     {[]Chunk{{Start: 0, End: 1}}, "character boundary"},
-		"empty":        {[]Chunk{{Start: 2, End: 2}}, "is empty"},
+		"none":          {nil, ""},
+		"overlapping":   {[]Chunk{{Start: 0, End: 4}, {Start: 2, End: 6}}, ""},
+		"out of order":  {[]Chunk{{Start: 2, End: 6}, {Start: 0, End: 7}}, "stands before"},
+		"inside":        {[]Chunk{{Start: 0, End: 6}, {Start: 2, End: 4}}, "stands before"},
+		"splits é":      {[]Chunk{{Start: 0, End: 1}}, "character boundary"},
+		"a parent":      {[]Chunk{{Start: 2, End: 4, Parent: &Parent{Start: 2, End: 6}}}, ""},
+		"no parent":     {[]Chunk{{Start: 2, End: 4, Parent: &Parent{Start: 3, End: 6}}}, "not within its parent"},
+		"parent splits": {[]Chunk{{Start: 2, End: 4, Parent: &Parent{Start: 1, End: 6}}}, "character boundary"},
+		"empty":         {[]Chunk{{Start: 2, End: 2}}, "is empty"},
 	} {
 		expect(t, name, (&ChunkList{Chunks: c.l}).Check("éabcdef"), c.want)
 	}

@@ -9,6 +9,11 @@ func (d *Document) AppendJSON(b []byte) []byte {
 	b = optText(b, "strategy", d.Strategy)
 	b = optInt(b, "size", d.Size)
 	b = optInt(b, "overlap", d.Overlap)
+	b = optInt(b, "parent_size", d.ParentSize)
+	b = optInt(b, "percentile", d.Percentile)
+	b = optInts(b, "tokens", d.Tokens)
+	b = optStrings(b, "heading", d.Heading)
+	b = optInt(b, "repeat", d.Repeat)
 	return append(b, '}')
 }
 
@@ -31,6 +36,16 @@ func (d *Document) parse(s *scanner) {
 			s.int(&d.Size)
 		case "overlap":
 			s.int(&d.Overlap)
+		case "parent_size":
+			s.int(&d.ParentSize)
+		case "percentile":
+			s.int(&d.Percentile)
+		case "tokens":
+			s.ints(&d.Tokens)
+		case "heading":
+			s.strings(&d.Heading)
+		case "repeat":
+			s.int(&d.Repeat)
 		default:
 			s.skip()
 		}
@@ -65,6 +80,9 @@ func (c *Chunk) AppendJSON(b []byte) []byte {
 	b = appendInt(b, "start", c.Start)
 	b = appendInt(b, "end", c.End)
 	b = optStrings(b, "heading", c.Heading)
+	if c.Parent != nil {
+		b = c.Parent.AppendJSON(appendName(b, "parent"))
+	}
 	return append(b, '}')
 }
 
@@ -81,6 +99,39 @@ func (c *Chunk) parse(s *scanner) {
 			s.int(&c.End)
 		case "heading":
 			s.strings(&c.Heading)
+		case "parent":
+			if c.Parent = nil; !s.null() {
+				c.Parent = &Parent{}
+				c.Parent.parse(s)
+			}
+		default:
+			s.skip()
+		}
+	}
+}
+
+// AppendJSON appends the JSON form to b.
+func (p *Parent) AppendJSON(b []byte) []byte {
+	b = append(b, '{')
+	b = appendInt(b, "id", p.ID)
+	b = appendInt(b, "start", p.Start)
+	b = appendInt(b, "end", p.End)
+	return append(b, '}')
+}
+
+// ParseJSON reads the JSON form, replacing all of p.
+func (p *Parent) ParseJSON(b []byte) error { return parseDocument(b, p) }
+
+func (p *Parent) parse(s *scanner) {
+	*p = Parent{}
+	for more := s.open('{'); more; more = s.more('}') {
+		switch s.key() {
+		case "id":
+			s.int(&p.ID)
+		case "start":
+			s.int(&p.Start)
+		case "end":
+			s.int(&p.End)
 		default:
 			s.skip()
 		}

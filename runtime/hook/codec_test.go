@@ -18,7 +18,7 @@ type codec interface {
 
 var codecs = []codec{
 	&Message{}, &ToolCall{}, &Model{}, &RouteRequest{}, &RouteDecision{}, &GuardRequest{}, &Verdict{}, &Span{},
-	&Document{}, &ChunkList{}, &Chunk{}, &CacheRequest{}, &CachePlan{}, &ToolList{}, &Tool{}, &ToolRequest{},
+	&Document{}, &ChunkList{}, &Chunk{}, &Parent{}, &CacheRequest{}, &CachePlan{}, &ToolList{}, &Tool{}, &ToolRequest{},
 	&ToolParams{}, &ToolResult{}, &ToolContent{},
 }
 
@@ -36,6 +36,9 @@ func fill(r *rand.Rand, v reflect.Value) {
 	switch {
 	case v.Type() == reflect.TypeFor[Raw]():
 		v.SetBytes([]byte([]string{`{"a":[1,2,{"b":null}]}`, `[]`, `"x"`, `-1.5e+3`, `true`, `null`}[r.IntN(6)]))
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(r, v.Elem())
 	case v.Kind() == reflect.Struct:
 		for i := range v.NumField() {
 			fill(r, v.Field(i))

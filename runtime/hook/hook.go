@@ -117,15 +117,23 @@ type Span struct {
 	Replacement string  `json:"replacement,omitempty"` // what Redact puts there; empty: "[" + Entity + "]"
 }
 
-// Document is a text to be cut into chunks. Size and Overlap are in Unicode code points; zero takes the plugin's
-// default. Overlap must be smaller than Size.
+// Document is a text to be cut into chunks. Sizes are in Unicode code points, or in tokens where Tokens is set; zero takes
+// the plugin's default. Overlap must be smaller than Size.
 type Document struct {
-	Name      string `json:"name,omitempty"`
-	MediaType string `json:"media_type,omitempty"`
-	Text      string `json:"text"`
-	Strategy  string `json:"strategy,omitempty"`
-	Size      int    `json:"size,omitempty"`
-	Overlap   int    `json:"overlap,omitempty"`
+	Name       string `json:"name,omitempty"`
+	MediaType  string `json:"media_type,omitempty"`
+	Text       string `json:"text"`
+	Strategy   string `json:"strategy,omitempty"`
+	Size       int    `json:"size,omitempty"`
+	Overlap    int    `json:"overlap,omitempty"`
+	ParentSize int    `json:"parent_size,omitempty"` // of what small chunks are parts of, where a strategy makes such
+	Percentile int    `json:"percentile,omitempty"`  // of sentence ends, the least alike, that a strategy cuts at; 1 to 100
+	// Tokens are the lengths in bytes of the text's tokens. One of length 0 shares the bytes of the one before.
+	Tokens []int `json:"tokens,omitempty"`
+	// A long document comes in pieces. A later piece begins under Heading, and its first Repeat bytes are the end of the
+	// last chunk, from which the first chunk may take its overlap.
+	Heading []string `json:"heading,omitempty"`
+	Repeat  int      `json:"repeat,omitempty"`
 }
 
 // ChunkList is the answer to a Document: chunks in the order of the text.
@@ -138,6 +146,15 @@ type Chunk struct {
 	Start   int      `json:"start"`
 	End     int      `json:"end"`
 	Heading []string `json:"heading,omitempty"`
+	Parent  *Parent  `json:"parent,omitempty"`
+}
+
+// Parent is the larger part of the document that a small chunk is found for and that is read in its place. IDs count from
+// 0 within a document.
+type Parent struct {
+	ID    int `json:"id"`
+	Start int `json:"start"`
+	End   int `json:"end"`
 }
 
 // CacheRequest asks what of a request may be reused, after guards and routing.

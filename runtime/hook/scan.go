@@ -196,6 +196,20 @@ func (s *scanner) strings(dst *[]string) {
 	*dst = list
 }
 
+func (s *scanner) ints(dst *[]int) {
+	*dst = nil
+	if s.null() {
+		return
+	}
+	list := []int{}
+	for more := s.open('['); more; more = s.more(']') {
+		var v int
+		s.int(&v)
+		list = append(list, v)
+	}
+	*dst = list
+}
+
 func (s *scanner) bool(dst *bool) {
 	*dst = false
 	switch s.peek() {

@@ -102,6 +102,20 @@ func optStrings(b []byte, name string, v []string) []byte {
 	return appendStrings(b, name, v)
 }
 
+func optInts(b []byte, name string, list []int) []byte {
+	if len(list) == 0 {
+		return b
+	}
+	b = append(appendName(b, name), '[')
+	for i, v := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(v), 10)
+	}
+	return append(b, ']')
+}
+
 // appender is a value that writes itself.
 type appender interface{ AppendJSON(b []byte) []byte }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/hook"
@@ -17,9 +18,10 @@ import (
 
 // What X-Ledge-Cache and the trace say.
 const (
-	cacheHit    = "hit"
-	cacheMiss   = "miss"
-	cacheBypass = "bypass"
+	cacheHit      = "hit"
+	cacheSemantic = "semantic"
+	cacheMiss     = "miss"
+	cacheBypass   = "bypass"
 )
 
 // cachePlan is what the cache plugin decided, with the key the host made of it.
@@ -27,12 +29,16 @@ type cachePlan struct {
 	lookup, admit bool
 	key           [32]byte
 	ttl           time.Duration
+	meaning       meaning
+	flying        bool // other requests wait for this one's answer
 }
 
 // cachedAnswer is what is stored: the answer as it left the output guards.
 type cachedAnswer struct {
-	Choices []cachedChoice `json:"choices"`
-	Usage   openai.Usage   `json:"usage"`
+	Choices  []cachedChoice `json:"choices"`
+	Usage    openai.Usage   `json:"usage"`
+	Fresh    time.Time      `json:"fresh"` // until then; afterwards it is stale
+	Question *Question      `json:"question,omitempty"`
 }
 
 type cachedChoice struct {
@@ -76,15 +82,18 @@ func (x *exchange) planCache() error {
 	if !plan.Lookup && !plan.Admit {
 		return nil
 	}
+	hard := []string{req.Params, req.ToolsDigest}
 	if r := x.route.Retrieve; r != nil {
 		// An answer from documents is for those who may read the same, and for as long as nothing about them changed.
 		version, err := r.From.Version(x.req.Tenant)
 		if err != nil {
 			return retrievalFailed(err)
 		}
-		plan.KeyParts = append(plan.KeyParts, "documents", x.req.Access.Scope(), version)
+		documents := []string{"documents", x.req.Access.Scope(), version}
+		plan.KeyParts, hard = append(plan.KeyParts, documents...), append(hard, documents...)
 	}
-	x.cache = cachePlan{lookup: plan.Lookup, admit: plan.Admit, key: x.cacheKey(plan.KeyParts), ttl: x.cacheTTL(plan.TTLSeconds)}
+	x.cache = cachePlan{lookup: plan.Lookup && !x.req.Refresh, admit: plan.Admit, key: x.cacheKey(plan.KeyParts), ttl: x.cacheTTL(plan.TTLSeconds),
+		meaning: x.meaningOf(&plan, hard)}
 	x.trace.Cache, entry.Verdict = cacheMiss, cacheMiss
 	return nil
 }
@@ -165,13 +174,10 @@ func digestTools(tools []openai.Tool, choice *openai.ToolChoice) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// replay answers from the cache if it can.
-func (x *exchange) replay() (bool, error) {
-	if !x.cache.lookup {
-		return false, nil
-	}
+// replay answers with what is stored under the key, if something is. how is what the client is told.
+func (x *exchange) replay(key [32]byte, how, why string) (bool, error) {
 	start := x.Now()
-	doc, ok, err := x.Cache.Get(x.ctx, x.req.Tenant, x.cache.key)
+	doc, ok, err := x.Cache.Get(x.ctx, x.req.Tenant, key)
 	var answer cachedAnswer
 	if err == nil && ok {
 		err = json.Unmarshal(doc, &answer)
@@ -183,10 +189,16 @@ func (x *exchange) replay() (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	x.trace.Cache = cacheHit
-	x.trace.add(Entry{Stage: "cache", Verdict: cacheHit, Reason: "key " + hex.EncodeToString(x.cache.key[:8]), duration: x.Now().Sub(start)})
+	x.trace.Cache, x.trace.CacheKey = how, hex.EncodeToString(key[:])
+	x.trace.add(Entry{Stage: "cache", Verdict: how, Reason: strings.TrimSpace("key " + hex.EncodeToString(key[:8]) + " " + why), duration: x.Now().Sub(start)})
 	x.usage = answer.Usage
-	if err := x.emit(Event{Start: &Start{Route: x.route.Name, Model: x.model.Info().ID, Cache: cacheHit}}); err != nil {
+	begin := &Start{Route: x.route.Name, Model: x.model.Info().ID, Cache: how}
+	if !answer.Fresh.IsZero() && x.Now().After(answer.Fresh) {
+		begin.Degraded = degradedStale
+		x.trace.Degraded = append(x.trace.Degraded, degradedStale)
+		defer x.refresh()
+	}
+	if err := x.emit(Event{Start: begin}); err != nil {
 		return true, err
 	}
 	for i, c := range answer.Choices {
@@ -222,11 +234,23 @@ func (x *exchange) store(answer *cachedAnswer) {
 	if ttl <= 0 {
 		return
 	}
+	if m := &x.cache.meaning; m.text != "" && m.vector == nil { // nothing was looked for
+		if found, err := x.Meanings.Find(x.ctx, m.scope, m.text, 1); err == nil {
+			m.vector = found.Vector
+		}
+	}
+	answer.Fresh, answer.Question = x.Now().Add(ttl), x.cache.meaning.question()
+	ttl += x.route.CacheStale
 	doc, err := json.Marshal(answer)
 	if err == nil {
 		err = x.Cache.Put(x.ctx, x.req.Tenant, x.cache.key, doc, ttl)
 	}
+	if err == nil && answer.Question != nil {
+		err = x.Meanings.Add(x.cache.meaning.scope, answer.Question.Text, x.cache.meaning.vector, x.cache.key, x.Now().Add(ttl))
+	}
 	if err != nil {
 		x.Log.Warn("the answer was not cached", "request", x.req.ID, "error", err)
+		return
 	}
+	x.trace.CacheKey = hex.EncodeToString(x.cache.key[:])
 }

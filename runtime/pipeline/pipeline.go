@@ -14,6 +14,7 @@ import (
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/search"
+	"github.com/ledge-run/ledge/runtime/semantic"
 	"github.com/ledge-run/ledge/runtime/wasm"
 )
 
@@ -106,6 +107,14 @@ type Cache interface {
 	Put(ctx context.Context, tenant string, key [32]byte, value []byte, ttl time.Duration) error
 }
 
+// Meanings finds answers by what their questions ask. Scopes keep apart what must never meet.
+type Meanings interface {
+	// Digest identifies the embedding that questions are compared by.
+	Digest() string
+	Find(ctx context.Context, scope [32]byte, text string, threshold float64) (semantic.Found, error)
+	Add(scope [32]byte, text string, vector []float32, key [32]byte, expires time.Time) error
+}
+
 // Stage is a plugin in its place.
 type Stage struct {
 	Plugin  Plugin
@@ -132,6 +141,7 @@ type Route struct {
 	SafeAnswer   string  // said when they fail as well; empty: the error is
 	GoOn         bool    // an answer that broke off may be gone on with by another model
 	CacheTTL     time.Duration
+	CacheStale   time.Duration // how long an answer is still given beyond its TTL, while a new one is made
 	Tools        []HostTool
 	Undescribed  []Undescribed
 	Retrieve     *Retrieve // nil: the route answers without documents
@@ -172,6 +182,8 @@ type Request struct {
 	MaxTokens int
 	// OnModel, if set, hears which model is to answer and may refuse it. OnEnd, if set, sees the trace before it is kept.
 	OnModel func(Model) error
+	// Refresh makes a new answer even if there is one to reuse.
+	Refresh bool
 	OnEnd   func(*Trace)
 }
 
@@ -211,12 +223,15 @@ type Pipeline struct {
 	Limits   Limits
 	Cache    Cache // nil: nothing is reused
 	CacheTTL time.Duration
+	Meanings Meanings // nil: only exact repetitions are found
 	Log      *slog.Logger
 	// Prompts keeps texts in traces and debug logs.
 	Prompts bool
 	// Trace receives the finished trace of every request.
 	Trace func(*Trace)
 	Now   func() time.Time
+
+	flights flights
 }
 
 // exchange is one request on its way.
@@ -299,7 +314,8 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 	if err := x.planCache(); err != nil {
 		return err
 	}
-	if hit, err := x.replay(); hit || err != nil {
+	defer x.land()
+	if hit, err := x.reuse(); hit || err != nil {
 		return err
 	}
 	if done, err := x.retrieve(); done || err != nil {

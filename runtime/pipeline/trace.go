@@ -26,6 +26,7 @@ type Trace struct {
 	ModelDigest string       `json:"model_digest,omitempty"`
 	Stream      bool         `json:"stream"`
 	Cache       string       `json:"cache"`
+	CacheKey    string       `json:"cache_key,omitempty"` // of the answer that was reused or kept
 	Status      int          `json:"status"`
 	Code        string       `json:"code,omitempty"`
 	Error       string       `json:"error,omitempty"`
@@ -39,6 +40,9 @@ type Trace struct {
 
 	started time.Time
 }
+
+// Reused says whether the answer came from the cache, and no model ran.
+func (t *Trace) Reused() bool { return t.Cache == cacheHit || t.Cache == cacheSemantic }
 
 // TraceText is kept only where the site asks for it.
 type TraceText struct {

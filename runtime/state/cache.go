@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,6 +73,39 @@ func (c *Cache) Put(_ context.Context, tenant string, hash [32]byte, value []byt
 		return c.evict(true)
 	}
 	return nil
+}
+
+// Each calls f for every whole entry that has not expired, until it returns an error or ctx ends.
+func (c *Cache) Each(ctx context.Context, f func(tenant string, hash [32]byte, e Entry) error) error {
+	return c.s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); passDocuments(it) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			k, ok := parseKey(it.Item().Key())
+			if !ok || k.kind != kindCache {
+				continue
+			}
+			tenant, hash := strings.Clone(k.tenant), [32]byte(k.rest)
+			payload, found, err := fetch(txn, it.Item().KeyCopy(nil))
+			if err != nil || !found {
+				continue // damaged; a look-up drops it
+			}
+			var e Entry
+			if e.Created, payload, ok = cutTime(payload); ok {
+				e.Expires, e.Value, ok = cutTime(payload)
+			}
+			if !ok || !e.Expires.After(c.s.now()) {
+				continue
+			}
+			if err := f(tenant, hash, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Delete drops one entry.

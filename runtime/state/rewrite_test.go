@@ -53,7 +53,7 @@ func TestRewrite_LeavesNoByteOfWhatWasDeleted(t *testing.T) {
 	if err := s.Cache().Put(t.Context(), "acme", key, []byte("kept"), time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Traces().Put(t.Context(), "acme", "req_1", []byte(`{"id":1}`), nil); err != nil {
+	if err := s.Traces().Put(t.Context(), "acme", "req_1", document([]byte(`{"id":1}`)), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Delete("acme", [][]byte{[]byte("secret")}); err != nil {
@@ -151,7 +151,7 @@ func TestRedact_KeepsTheChainWhole(t *testing.T) {
 	}
 	defer s.Close()
 	for i := range 10 {
-		if err := s.Traces().Put(t.Context(), "acme", fmt.Sprint("req_", i), fmt.Appendf(nil, `{"text":"secret %d"}`, i), nil); err != nil {
+		if err := s.Traces().Put(t.Context(), "acme", fmt.Sprint("req_", i), document(fmt.Appendf(nil, `{"text":"secret %d"}`, i)), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -169,7 +169,7 @@ func TestRedact_KeepsTheChainWhole(t *testing.T) {
 			t.Errorf("%s: %s, %t, %v", id, doc, ok, err)
 		}
 	}
-	if err := s.Traces().Put(t.Context(), "acme", "req_10", []byte(`{}`), nil); err != nil {
+	if err := s.Traces().Put(t.Context(), "acme", "req_10", document([]byte(`{}`)), nil); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := s.Check(t.Context()); err != nil || !r.OK() || r.Traces != 11 {

@@ -35,7 +35,7 @@ func TestStore_KeepsEverythingAcrossARestart(t *testing.T) {
 	}
 	if err := errors.Join(
 		s.Cache().Put(ctx, "t", [32]byte{1}, []byte("answer"), time.Hour),
-		s.Traces().Put(ctx, "t", "req_1", []byte(`{"id":"req_1"}`), nil),
+		s.Traces().Put(ctx, "t", "req_1", document([]byte(`{"id":"req_1"}`)), nil),
 		s.KV().Set(ctx, "p", "t", "k", []byte("v"), 0),
 		s.Meta().Put(ctx, "m", []byte("meta")),
 		s.Close(),
@@ -82,7 +82,7 @@ func TestTraces_NewestFirstAndRetention(t *testing.T) {
 		if i == 5 {
 			now = now.Add(50 * time.Minute)
 		}
-		if err := s.Traces().Put(ctx, "t", fmt.Sprint(i), fmt.Append(nil, i), nil); err != nil {
+		if err := s.Traces().Put(ctx, "t", fmt.Sprint(i), document(fmt.Append(nil, i)), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,7 +108,7 @@ func TestTraces_NewestFirstAndRetention(t *testing.T) {
 func TestCheck_FindsTracesThatAnOlderStateLost(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
-	_ = s.Traces().Put(ctx, "t", "1", []byte("one"), nil)
+	_ = s.Traces().Put(ctx, "t", "1", document([]byte("one")), nil)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestCheck_FindsTracesThatAnOlderStateLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, dir, Options{})
-	_ = s.Traces().Put(ctx, "t", "2", []byte("two"), nil)
+	_ = s.Traces().Put(ctx, "t", "2", document([]byte("two")), nil)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestCheck_FindsTracesThatAnOlderStateLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, dir, Options{})
-	_ = s.Traces().Put(ctx, "t", "3", []byte("three"), nil)
+	_ = s.Traces().Put(ctx, "t", "3", document([]byte("three")), nil)
 	if r, err := s.Check(ctx); err != nil || r.OK() || r.Missing != 1 {
 		t.Errorf("a lost trace was not found: %+v %v", r, err)
 	}
@@ -177,5 +177,31 @@ func TestKV_QuotaIsExact(t *testing.T) {
 	}
 	if _, ok, _ := s.KV().Get(ctx, "p", "u", "2"); ok {
 		t.Error("another tenant's pair was read")
+	}
+}
+
+// document is a trace's document that is there already.
+func document(b []byte) func() ([]byte, error) {
+	return func() ([]byte, error) { return b, nil }
+}
+
+func TestTraces_OneThatCannotBeMadeStopsNoOther(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	ctx := t.Context()
+	bad := func() ([]byte, error) { return nil, errors.New("no document") }
+	large := func() ([]byte, error) { return make([]byte, MaxValue+1), nil }
+	for id, doc := range map[string]func() ([]byte, error){"bad": bad, "large": large, "good": document([]byte("{}"))} {
+		if err := s.Traces().Put(ctx, "t", id, doc, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, ok, err := s.Traces().Get(ctx, "bad"); ok || err == nil {
+		t.Errorf("the trace that cannot be made: %v, %v", ok, err)
+	}
+	if list, err := s.Traces().Recent(ctx, "t", 10); err != nil || len(list) != 1 {
+		t.Errorf("kept %d traces, %v; want 1", len(list), err)
+	}
+	if _, ok, err := s.Traces().Get(ctx, "large"); ok || err != nil {
+		t.Errorf("a trace that is too large: %v, %v", ok, err)
 	}
 }

@@ -25,7 +25,7 @@ type Traces struct {
 
 	mu      sync.Mutex
 	pending []pendingTrace
-	index   map[string][]byte // of pending traces, by request id
+	index   map[string]func() ([]byte, error) // documents of pending traces, by request id
 
 	write  sync.Mutex // held while chains change
 	chains map[string]*chain
@@ -34,7 +34,7 @@ type Traces struct {
 // pendingTrace waits for the next batch.
 type pendingTrace struct {
 	tenant, id string
-	doc        []byte
+	doc        func() ([]byte, error)
 	use        *UsageLine // its tenant and day are the trace's; nil: nothing is counted
 	time       time.Time
 }
@@ -59,7 +59,7 @@ const (
 )
 
 func newTraces(s *Store, budget int64, retention time.Duration) *Traces {
-	return &Traces{s: s, budget: budget, retention: retention, wake: make(chan struct{}, 1), index: map[string][]byte{}, chains: map[string]*chain{}}
+	return &Traces{s: s, budget: budget, retention: retention, wake: make(chan struct{}, 1), index: map[string]func() ([]byte, error){}, chains: map[string]*chain{}}
 }
 
 func (t *Traces) chain(tenant string) *chain {
@@ -72,14 +72,13 @@ func (t *Traces) chain(tenant string) *chain {
 }
 
 // Put keeps the trace of a request, and with it what the request used unless that is nil. It is on its way to the disk
-// within 100 ms, and can be read at once. The tenant must not be empty.
-func (t *Traces) Put(_ context.Context, tenant, id string, doc []byte, use *UsageLine) error {
+// within 100 ms, and can be read at once. The tenant must not be empty. The document is made by doc when it is first
+// needed, on another goroutine, so that the request does not wait for it; one that cannot be made is logged.
+func (t *Traces) Put(_ context.Context, tenant, id string, doc func() ([]byte, error), use *UsageLine) error {
 	if tenant == "" {
 		return errors.New("trace without a tenant")
 	}
-	if len(doc) > MaxValue {
-		return fmt.Errorf("trace %s: %w", id, ErrTooLarge)
-	}
+	doc = sync.OnceValues(doc)
 	t.mu.Lock()
 	if len(t.pending) >= maxPending {
 		t.mu.Unlock()
@@ -101,10 +100,11 @@ func (t *Traces) Put(_ context.Context, tenant, id string, doc []byte, use *Usag
 // Get returns the trace of a request.
 func (t *Traces) Get(_ context.Context, id string) (doc []byte, ok bool, err error) {
 	t.mu.Lock()
-	doc, ok = t.index[id]
+	pending := t.index[id]
 	t.mu.Unlock()
-	if ok {
-		return doc, true, nil
+	if pending != nil {
+		doc, err = pending()
+		return doc, err == nil, err
 	}
 	err = t.s.db.View(func(txn *badger.Txn) error {
 		place, found, err := fetch(txn, makeKey("", kindIndex, []byte(id)))
@@ -313,7 +313,16 @@ func (t *Traces) writeBatch(batch []pendingTrace) (n int, err error) {
 	size := 0
 	err = t.s.db.Update(func(txn *badger.Txn) error {
 		for _, p := range batch {
-			if size += len(p.doc) + 512; size > batchBytes && n > 0 {
+			doc, err := p.doc()
+			if err == nil && len(doc) > MaxValue {
+				err = ErrTooLarge
+			}
+			if err != nil {
+				t.s.log.Error("trace not kept", "request", p.id, "error", err)
+				n++
+				continue
+			}
+			if size += len(doc) + 512; size > batchBytes && n > 0 {
 				break
 			}
 			c := heads[p.tenant]
@@ -324,7 +333,7 @@ func (t *Traces) writeBatch(batch []pendingTrace) (n int, err error) {
 			}
 			payload := appendTime(nil, p.time)
 			payload = append(payload, c.LastHash[:]...)
-			payload = append(appendName(payload, p.id), p.doc...)
+			payload = append(appendName(payload, p.id), doc...)
 			k := seqKey(p.tenant, c.Next)
 			record := seal(k, payload)
 			if err := txn.Set(k, record); err != nil {

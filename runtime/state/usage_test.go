@@ -12,7 +12,7 @@ func TestUsage_CountsWhatIsTracedOnceAndAcrossRestarts(t *testing.T) {
 	put := func(tenant string, n int, l UsageLine) {
 		t.Helper()
 		for i := range n {
-			if err := s.Traces().Put(ctx, tenant, fmt.Sprint(tenant, l.Model, i, time.Now().UnixNano()), []byte("{}"), &l); err != nil {
+			if err := s.Traces().Put(ctx, tenant, fmt.Sprint(tenant, l.Model, i, time.Now().UnixNano()), document([]byte("{}")), &l); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -49,14 +49,14 @@ func TestUsage_IsForgottenAfterAYear(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	real := s.now
 	s.now = func() time.Time { return real().AddDate(-2, 0, 0) }
-	if err := s.Traces().Put(ctx, "a", "old", []byte("{}"), &UsageLine{Route: "r", Use: Use{Requests: 1}}); err != nil {
+	if err := s.Traces().Put(ctx, "a", "old", document([]byte("{}")), &UsageLine{Route: "r", Use: Use{Requests: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Traces().flush(); err != nil {
 		t.Fatal(err)
 	}
 	s.now = real
-	if err := s.Traces().Put(ctx, "a", "new", []byte("{}"), &UsageLine{Route: "r", Use: Use{Requests: 1}}); err != nil {
+	if err := s.Traces().Put(ctx, "a", "new", document([]byte("{}")), &UsageLine{Route: "r", Use: Use{Requests: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	from := real().AddDate(-3, 0, 0)

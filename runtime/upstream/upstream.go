@@ -160,6 +160,7 @@ func (t *Target) once(ctx context.Context, body []byte, emit func(*openai.ChatCh
 		return t.broken(fmt.Errorf("answered with %q instead of a stream", kind), false)
 	}
 	events := newEventReader(io.LimitReader(resp.Body, t.cfg.MaxResponse+1))
+	defer events.close()
 	decode := t.wire.decode()
 	for {
 		data, err := events.next()

@@ -43,6 +43,10 @@ func (b *breaker) enter() (probe bool, err error) {
 	if b.until.Load() == 0 { // no look at the clock for a plugin that works
 		return false, nil
 	}
+	return b.enterOpen()
+}
+
+func (b *breaker) enterOpen() (probe bool, err error) {
 	now := nanotime()
 	b.mu.Lock()
 	defer b.mu.Unlock()

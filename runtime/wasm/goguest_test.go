@@ -68,7 +68,7 @@ func BenchmarkRaw_GoGuestWork(b *testing.B) {
 	inst := &instance{plugin: p}
 	inst.guest.inst = inst
 	now := nanotime()
-	inst.guest.begin(ctx, "", &p.limits, now, time.Hour)
+	inst.guest.begin(ctx, "", &p.opening, now, time.Hour)
 	code, err := rt.CompileModule(ctx, buildGoGuest(b))
 	if err != nil {
 		b.Fatal(err)

@@ -45,27 +45,37 @@ type guest struct {
 	caller context.Context
 	tenant string
 
+	account
+	slice    int64
+	random   *rand.ChaCha8 // nil: the system's
+	logs     []LogLine
+	partial  [2][]byte          // unfinished lines of standard output and error
+	exit     *exit              // set when the guest called proc_exit
+	exchange *httpwasm.Exchange // of a filter; nil before its first request
+	features uint32             // that a filter switched on
+}
+
+// account is what a call has used and may still use.
+type account struct {
 	timeout   time.Duration
 	deadline  int64 // nanotime; 0 until the clock was first looked at, in an untimed call
 	fuel      uint64
 	used      uint64 // fuel of finished slices
 	held      int64  // of it, what modules were given that wait for a linked one
-	crossing  int    // calls between linked modules that are nested
 	given     int64  // of the present slice
-	slice     int64
-	whole     bool // the present slice was a whole one
 	sliceAt   int64
 	yieldAt   int64
 	hostCalls int
 	kvBytes   int
 	tokens    int
-	random    *rand.ChaCha8 // nil: the system's
-	logs      []LogLine
 	logBytes  int
-	partial   [2][]byte          // unfinished lines of standard output and error
-	exit      *exit              // set when the guest called proc_exit
-	exchange  *httpwasm.Exchange // of a filter; nil before its first request
-	features  uint32             // that a filter switched on
+	crossing  int  // calls between linked modules that are nested
+	whole     bool // the present slice was a whole one
+}
+
+// opening is the account that every call starts with.
+func (l *Limits) opening() account {
+	return account{timeout: l.Timeout, fuel: l.Fuel, hostCalls: l.HostCalls, kvBytes: l.KVBytes, tokens: l.Tokens}
 }
 
 type guestKey struct{}
@@ -92,22 +102,19 @@ func guestOf(ctx context.Context) *guest {
 
 // begin starts the account of a call. now is 0 for a call that starts its clock at the first look: when the guest comes
 // back to the host, at the latest after its first slice.
-func (g *guest) begin(caller context.Context, tenant string, limits *Limits, now int64, timeout time.Duration) {
+func (g *guest) begin(caller context.Context, tenant string, opening *account, now int64, timeout time.Duration) {
 	g.caller = caller
 	g.tenant = tenant
-	g.timeout, g.deadline = timeout, 0
+	g.account = *opening
+	g.timeout = timeout
 	if now != 0 {
-		g.deadline = now + int64(timeout)
-	}
-	g.fuel, g.used = limits.Fuel, 0
-	if g.slice == 0 {
-		g.slice = firstSlice
+		g.deadline, g.sliceAt, g.yieldAt = now+int64(timeout), now, now
 	}
 	g.given = min(g.slice, int64(g.fuel))
-	g.sliceAt, g.yieldAt, g.whole = now, now, false
-	g.hostCalls, g.kvBytes, g.tokens = limits.HostCalls, limits.KVBytes, limits.Tokens
-	g.logBytes, g.held, g.crossing = 0, 0, 0
 }
+
+// cameToHost says whether the guest called any function of the host but tick.
+func (g *guest) cameToHost() bool { return g.hostCalls != g.inst.plugin.limits.HostCalls }
 
 func (g *guest) end() {
 	g.caller = nil

@@ -116,6 +116,7 @@ func (h *Host) Load(ctx context.Context, module []byte, o PluginOptions) (*Plugi
 		limits: o.Limits.withDefaults(), config: maps.Clone(o.Config), functions: o.Functions,
 		http: o.HTTP, preciseClock: o.PreciseClock, seed: o.Seed, breaker: breaker{rule: o.Breaker.withDefaults()},
 	}
+	p.opening = p.limits.opening()
 	p.pool.init(p)
 	info, err := meter.Inspect(module)
 	switch {

@@ -63,7 +63,7 @@ type snapshot struct {
 // module's initialization and, where all state can be restored, leaves a snapshot for the others.
 func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 	inst := &instance{plugin: p, code: c, exports: make([]export, len(p.entries))}
-	inst.guest.inst = inst
+	inst.guest.inst, inst.guest.slice = inst, firstSlice
 	mem, err := newLinearMemory(p.limits.MemoryBytes)
 	if err != nil {
 		return nil, p.fail(CodeInternal, "", err)
@@ -83,8 +83,7 @@ func (p *Plugin) newInstance(c *code) (made *instance, err error) {
 		}
 	}()
 
-	limits := p.limits
-	inst.guest.begin(context.Background(), "", &limits, nanotime(), initTimeout)
+	inst.guest.begin(context.Background(), "", &p.opening, nanotime(), initTimeout)
 	defer inst.guest.end()
 	inst.guest.given = 0 // the module starts without fuel and asks at its first check
 	inst.kernel.Begin(nil)
@@ -264,6 +263,14 @@ func (inst *instance) call(ctx context.Context, c *Call, export int, timeout tim
 	inst.kernel.Begin(c.Input)
 	inst.stack[0] = 0
 	err := inst.run(ctx, c, export, timeout, res)
+	if !inst.guest.cameToHost() { // no output, no blocks, no logs
+		inst.kernel.Rest()
+		inst.guest.caller = nil
+		if err == nil && uint32(inst.stack[0]) != 0 {
+			err = inst.guestError(c.Export)
+		}
+		return err
+	}
 	if out := inst.kernel.Output(); len(out) > inst.plugin.limits.OutputBytes {
 		if err == nil {
 			err = inst.plugin.failf(CodeOutputLimit, c.Export, "output of %d bytes; at most %d are allowed", len(out), inst.plugin.limits.OutputBytes)
@@ -291,7 +298,7 @@ func (inst *instance) run(ctx context.Context, c *Call, index int, timeout time.
 	if !c.Untimed {
 		start = nanotime()
 	}
-	g.begin(ctx, c.Tenant, &inst.plugin.limits, start, timeout)
+	g.begin(ctx, c.Tenant, &inst.plugin.opening, start, timeout)
 	if left := inst.left; left >= keepSlice && left <= int64(g.fuel) {
 		g.given = left // the counter stands there
 	} else {
@@ -316,6 +323,16 @@ func (inst *instance) run(ctx context.Context, c *Call, index int, timeout time.
 		err = inst.explain(c.Export, err)
 		inst.failed = true
 	}
+	res.MemoryPeak = inst.mem.size
+	if g.cameToHost() {
+		inst.afterHost(res)
+	}
+	return err
+}
+
+// afterHost accounts for what a call did by the host's functions.
+func (inst *instance) afterHost(res *Result) {
+	g := &inst.guest
 	if g.exit != nil {
 		inst.failed = true // its runtime has shut down
 	}
@@ -325,11 +342,7 @@ func (inst *instance) run(ctx context.Context, c *Call, index int, timeout time.
 	if g.logBytes > 0 {
 		res.Logs = g.logs
 	}
-	res.MemoryPeak = inst.mem.size + inst.kernel.Peak()
-	if len(inst.linked) > 0 {
-		res.MemoryPeak += inst.mem.others()
-	}
-	return err
+	res.MemoryPeak += inst.kernel.Peak() + inst.mem.others()
 }
 
 // guestError is the error that the guest reported by the ABI.

@@ -24,6 +24,7 @@ type Plugin struct {
 	digest    string
 	abi       string
 	limits    Limits
+	opening   account // by limits
 	config    map[string]string
 	functions []HostFunction
 	linked    []*linkedModule

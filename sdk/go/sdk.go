@@ -25,6 +25,7 @@ type (
 	Document  = hook.Document
 	ChunkList = hook.ChunkList
 	Chunk     = hook.Chunk
+	Parent    = hook.Parent
 
 	CacheRequest = hook.CacheRequest
 	CachePlan    = hook.CachePlan

@@ -94,55 +94,120 @@ func panelQ6_KAVX2(w *byte, q *int8, scale *float32, sums *int16, blocks int, ds
 //go:noescape
 func blockTotalsAVX2(q *int8, totals *int32, blocks int)
 
-// unpackQ8_0AVX2 unpacks 16 interleaved rows of Q8_0 blocks.
-//
-//go:noescape
-func unpackQ8_0AVX2(w *byte, to *int16, d *float32, blocks int)
-
 // unpackQ4_0AVX2 unpacks 16 interleaved rows of Q4_0 blocks.
 //
 //go:noescape
-func unpackQ4_0AVX2(w *byte, to *int16, d *float32, blocks int)
+func unpackQ4_0AVX2(w *byte, to *byte, blocks int)
 
 // unpackQ5_0AVX2 unpacks 16 interleaved rows of Q5_0 blocks.
 //
 //go:noescape
-func unpackQ5_0AVX2(w *byte, to *int16, d *float32, blocks int)
+func unpackQ5_0AVX2(w *byte, to *byte, blocks int)
 
-// unpackQ4_KAVX2 unpacks 16 interleaved rows of Q4_K blocks; the minimums are a slice of their own, 8 columns a block.
+// unpackQ4_KAVX2 unpacks 16 interleaved rows of Q4_K blocks.
 //
 //go:noescape
-func unpackQ4_KAVX2(w *byte, to *int16, d *float32, mins *int16, dmin *float32, blocks int)
+func unpackQ4_KAVX2(w *byte, to *byte, blocks int)
 
-// unpackQ5_KAVX2 unpacks 16 interleaved rows of Q5_K blocks; the minimums are a slice of their own, 8 columns a block.
+// unpackQ5_KAVX2 unpacks 16 interleaved rows of Q5_K blocks.
 //
 //go:noescape
-func unpackQ5_KAVX2(w *byte, to *int16, d *float32, mins *int16, dmin *float32, blocks int)
+func unpackQ5_KAVX2(w *byte, to *byte, blocks int)
 
 // unpackQ6_KAVX2 unpacks 16 interleaved rows of Q6_K blocks.
 //
 //go:noescape
-func unpackQ6_KAVX2(w *byte, to *int16, d *float32, blocks int)
+func unpackQ6_KAVX2(w *byte, to *byte, blocks int)
 
-// tile1AVX2 adds the products of an unpacked slice, blocks of fours times 8 columns, with 1 rows of activations. Strides are in bytes.
+// tileQ8_01AVX2 adds the products of unpacked Q8_0 blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
 //
 //go:noescape
-func tile1AVX2(w *int16, d *float32, a *int16, stride int, scale *float32, scaleStride int, blocks int, fours int, dst *float32, dstStride int)
+func tileQ8_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
 
-// tile2AVX2 adds the products of an unpacked slice, blocks of fours times 8 columns, with 2 rows of activations. Strides are in bytes.
+// tileQ4_01AVX2 adds the products of unpacked Q4_0 blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
 //
 //go:noescape
-func tile2AVX2(w *int16, d *float32, a *int16, stride int, scale *float32, scaleStride int, blocks int, fours int, dst *float32, dstStride int)
+func tileQ4_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
 
-// tile3AVX2 adds the products of an unpacked slice, blocks of fours times 8 columns, with 3 rows of activations. Strides are in bytes.
+// tileQ5_01AVX2 adds the products of unpacked Q5_0 blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
 //
 //go:noescape
-func tile3AVX2(w *int16, d *float32, a *int16, stride int, scale *float32, scaleStride int, blocks int, fours int, dst *float32, dstStride int)
+func tileQ5_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
 
-// widenAVX2 makes words of n bytes, a multiple of 32 above 0.
+// tileQ4_K1AVX2 adds the products of unpacked Q4_K blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
 //
 //go:noescape
-func widenAVX2(q *int8, to *int16, n int)
+func tileQ4_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ5_K1AVX2 adds the products of unpacked Q5_K blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ5_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ6_K1AVX2 adds the products of unpacked Q6_K blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ6_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ8_02AVX2 adds the products of unpacked Q8_0 blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ8_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ4_02AVX2 adds the products of unpacked Q4_0 blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ4_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ5_02AVX2 adds the products of unpacked Q5_0 blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ5_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ4_K2AVX2 adds the products of unpacked Q4_K blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ4_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ5_K2AVX2 adds the products of unpacked Q5_K blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ5_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ6_K2AVX2 adds the products of unpacked Q6_K blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ6_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ8_03AVX2 adds the products of unpacked Q8_0 blocks with 3 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ8_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ4_03AVX2 adds the products of unpacked Q4_0 blocks with 3 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ4_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ5_03AVX2 adds the products of unpacked Q5_0 blocks with 3 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ5_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ4_K3AVX2 adds the products of unpacked Q4_K blocks with 3 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ4_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ5_K3AVX2 adds the products of unpacked Q5_K blocks with 3 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ5_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+
+// tileQ6_K3AVX2 adds the products of unpacked Q6_K blocks with 3 rows of activations to dst, rows x 16. Strides are in bytes.
+//
+//go:noescape
+func tileQ6_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
 
 // interleaveAVX2 lays 16 rows' bytes out by fours: in each of the blocks chunks times 16 bytes, which begin at from and lie
 // rowStride apart, to places that lie dstStride apart.

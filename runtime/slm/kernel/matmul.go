@@ -61,28 +61,18 @@ func (ws *Workspace) prepare(p *Pool, form partner, products []Product, x []floa
 		}
 		return
 	}
-	together, blocks := false, 0
+	together := false
 	for i := range products {
-		if w := products[i].W; active.tiles != nil && w.InPanels() && w.Type.partner() == form {
-			together, blocks = true, cols/w.Type.BlockSize()
-		}
+		w := products[i].W
+		together = together || active.tiles != nil && w.InPanels() && w.Type.partner() == form
 	}
-	b := &ws.batch
 	if together {
-		b.q, b.scale, b.sums = grow(b.q, n*cols), grow(b.scale, n*blocks), grow(b.sums, n*cols/32)
+		ws.batch.size(form, n, cols)
 	}
 	p.Run(n, func(i int) {
-		a := &ws.rows[i]
-		a.set(form, x[i*cols:(i+1)*cols])
-		if !together {
-			return
-		}
-		active.widen(b.q[i*cols:(i+1)*cols], a.q)
-		copy(b.scale[i*blocks:(i+1)*blocks], a.scale)
-		if form == asQ8_K {
-			for k := range cols / 32 {
-				b.sums[i*cols/32+k] = a.sums[k*2] + a.sums[k*2+1]
-			}
+		ws.rows[i].set(form, x[i*cols:(i+1)*cols])
+		if together {
+			ws.batch.set(form, &ws.rows[i], i, n)
 		}
 	})
 }

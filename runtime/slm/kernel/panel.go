@@ -242,24 +242,52 @@ func scales(dst []byte, rows *[panelRows][]byte, to, from, size, n int) {
 	}
 }
 
-// batch is several rows of activations in the form that panels are multiplied with.
+// batch is several rows of activations in the form that panels are multiplied with, by slices of columns: of each, what
+// all rows have there lies together. The part of a slice that begins at column c begins at rows * c.
 type batch struct {
-	q     []int16   // rows x cols
-	scale []float32 // rows x blocks
-	sums  []int16   // rows x cols/32: sums of 32
+	q      []int8    // rows x columns of the slice
+	scale  []float32 // rows x blocks
+	totals []int32   // Q8_0: rows x blocks, sums of 32
+	sums   []int16   // Q8_K: rows x sums of 16
+	pairs  []int16   // Q8_K: rows x sums of 32
 }
 
-// sliceCols is how many columns of a panel are unpacked at a time: 16 KB of words, half of a first-level cache.
+// sliceCols is how many columns of a panel are unpacked at a time: as bytes, a third of a first-level cache.
 const sliceCols = 512
 
-// slice is a worker's scratch space for an unpacked part of a panel.
+// size makes room for n rows.
+func (b *batch) size(form partner, n, cols int) {
+	b.q = grow(b.q, n*cols)
+	if form == asQ8_K {
+		b.scale, b.sums, b.pairs = grow(b.scale, n*cols/256), grow(b.sums, n*cols/16), grow(b.pairs, n*cols/32)
+	} else {
+		b.scale, b.totals = grow(b.scale, n*cols/32), grow(b.totals, n*cols/32)
+	}
+}
+
+// set makes a the k-th of n rows.
+func (b *batch) set(form partner, a *activation, k, n int) {
+	for c := 0; c < len(a.q); c += sliceCols {
+		width := min(sliceCols, len(a.q)-c)
+		at := n*c + k*width // of q; other parts have so many fewer elements
+		copy(b.q[at:at+width], a.q[c:])
+		if form != asQ8_K {
+			copy(b.scale[at/32:(at+width)/32], a.scale[c/32:])
+			copy(b.totals[at/32:(at+width)/32], a.totals[c/32:])
+			continue
+		}
+		copy(b.scale[at/256:(at+width)/256], a.scale[c/256:])
+		copy(b.sums[at/16:(at+width)/16], a.sums[c/16:])
+		for i := range width / 32 {
+			b.pairs[at/32+i] = a.sums[c/16+i*2] + a.sums[c/16+i*2+1]
+		}
+	}
+}
+
+// slice is a worker's scratch space for a part of a panel.
 type slice struct {
-	w    [panelRows * sliceCols]int16
-	d    [panelRows * sliceCols / 32]float32
-	mins [panelRows * sliceCols / 32]int16
-	dmin [panelRows * sliceCols / 256]float32
-	out  []float32 // of a panel that is not full
-	low  []float32 // products with the minimums
+	unpacked [12 << 10]byte
+	out, low []float32 // rows x 16: products, and those with the minimums
 }
 
 var slices = sync.Pool{New: func() any { return new(slice) }}
@@ -285,62 +313,38 @@ func (ws *Workspace) multiplyPanels(pr *Product, from, to, n int) {
 	s := slices.Get().(*slice)
 	defer slices.Put(s)
 	for i := from; i < to; i++ {
-		r := i * panelRows
-		if r+panelRows <= w.Rows {
-			s.multiply(w, w.panel(i), &ws.batch, n, pr.Dst[r:], w.Rows)
-			continue
-		}
-		s.out = grow(s.out, n*panelRows)
-		s.multiply(w, w.panel(i), &ws.batch, n, s.out, panelRows)
+		s.multiply(w, w.panel(i), &ws.batch, n)
 		for k := range n {
-			copy(pr.Dst[k*w.Rows+r:(k+1)*w.Rows], s.out[k*panelRows:])
+			copy(pr.Dst[k*w.Rows+i*panelRows:(k+1)*w.Rows], s.out[k*panelRows:(k+1)*panelRows])
 		}
 	}
 }
 
-// multiply computes n x 16 products; those of a row of activations are stride elements after those of the one before.
-func (s *slice) multiply(w *Matrix, panel []byte, b *batch, n int, dst []float32, stride int) {
-	for k := range n {
-		clear(dst[k*stride : k*stride+panelRows])
-	}
+// multiply computes n x 16 products.
+func (s *slice) multiply(w *Matrix, panel []byte, b *batch, n int) {
+	s.out, s.low = grow(s.out, n*panelRows), grow(s.low, n*panelRows)
+	clear(s.out)
 	withMins := w.Type == Q4_K || w.Type == Q5_K
 	if withMins {
-		s.low = grow(s.low, n*panelRows)
 		clear(s.low)
 	}
-	block := w.Type.BlockSize()
-	blocks := w.Cols / block
+	block, size := w.Type.BlockSize(), w.Type.BlockBytes()*panelRows
 	for col := 0; col < w.Cols; col += sliceCols {
-		count := min(sliceCols, w.Cols-col) / block
-		first := col / block
-		size := w.Type.BlockBytes() * panelRows
-		active.unpack(w.Type, panel[first*size:(first+count)*size], s, count)
-		active.tiles(tiles{w: s.w[:count*block*panelRows], d: s.d[:], a: b.q[col:], aStride: w.Cols, scale: b.scale[first:], scaleStride: blocks,
-			blocks: count, fours: block / 8, dst: dst, dstStride: stride}, n)
-		if withMins {
-			active.tiles(tiles{w: s.mins[:count*8*panelRows], d: s.dmin[:], a: b.sums[col/32:], aStride: w.Cols / 32, scale: b.scale[first:], scaleStride: blocks,
-				blocks: count, fours: 1, dst: s.low, dstStride: panelRows}, n)
-		}
+		width := min(sliceCols, w.Cols-col)
+		active.tiles(tiles{kind: w.Type, panel: panel[col/block*size : (col+width)/block*size], blocks: width / block, batch: b, col: col, width: width, n: n}, s)
 	}
 	if withMins {
-		for k := range n {
-			out := dst[k*stride : k*stride+panelRows]
-			for i, v := range s.low[k*panelRows : (k+1)*panelRows] {
-				out[i] -= v
-			}
+		for i, v := range s.low {
+			s.out[i] -= v
 		}
 	}
 }
 
-// tiles is the product of an unpacked slice with rows of activations, added to dst. Strides are in elements.
+// tiles is the product of a panel's slice with n rows of activations, added to a scratch space's products.
 type tiles struct {
-	w             []int16
-	d             []float32
-	a             []int16
-	aStride       int
-	scale         []float32
-	scaleStride   int
-	blocks, fours int // a block has fours * 8 columns
-	dst           []float32
-	dstStride     int
+	kind          Type
+	panel         []byte
+	blocks        int
+	batch         *batch
+	col, width, n int
 }

@@ -29,46 +29,53 @@ func panelInAVX2(t Type, panel []byte, a *activation, dst []float32) {
 	}
 }
 
-func unpackInAVX2(t Type, panel []byte, s *slice, blocks int) {
-	w, to, d := unsafe.SliceData(panel[:blocks*panelRows*t.BlockBytes()]), &s.w[:blocks*panelRows*t.BlockSize()][0], &s.d[:blocks*panelRows][0]
-	switch t {
-	case Q8_0:
-		unpackQ8_0AVX2(w, to, d, blocks)
-	case Q4_0:
-		unpackQ4_0AVX2(w, to, d, blocks)
-	case Q5_0:
-		unpackQ5_0AVX2(w, to, d, blocks)
-	case Q4_K:
-		unpackQ4_KAVX2(w, to, d, &s.mins[:blocks*8*panelRows][0], &s.dmin[:blocks*panelRows][0], blocks)
-	case Q5_K:
-		unpackQ5_KAVX2(w, to, d, &s.mins[:blocks*8*panelRows][0], &s.dmin[:blocks*panelRows][0], blocks)
+// tile multiplies an unpacked slice with some rows.
+type tile func(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride, blocks int, dst, low *float32)
+
+// tileKernels are a format's: what unpacks a slice (nil: it is multiplied as it is), the bytes of an unpacked block, and
+// the tiles of one, two and three rows.
+type tileKernels struct {
+	unpack func(w, to *byte, blocks int)
+	bytes  int
+	tiles  [3]tile
+}
+
+var tileKernelsAVX2 = [...]tileKernels{
+	Q8_0: {nil, 544, [3]tile{tileQ8_01AVX2, tileQ8_02AVX2, tileQ8_03AVX2}},
+	Q4_0: {unpackQ4_0AVX2, 576, [3]tile{tileQ4_01AVX2, tileQ4_02AVX2, tileQ4_03AVX2}},
+	Q5_0: {unpackQ5_0AVX2, 576, [3]tile{tileQ5_01AVX2, tileQ5_02AVX2, tileQ5_03AVX2}},
+	Q4_K: {unpackQ4_KAVX2, 4992, [3]tile{tileQ4_K1AVX2, tileQ4_K2AVX2, tileQ4_K3AVX2}},
+	Q5_K: {unpackQ5_KAVX2, 4992, [3]tile{tileQ5_K1AVX2, tileQ5_K2AVX2, tileQ5_K3AVX2}},
+	Q6_K: {unpackQ6_KAVX2, 5696, [3]tile{tileQ6_K1AVX2, tileQ6_K2AVX2, tileQ6_K3AVX2}},
+}
+
+func tilesInAVX2(t tiles, s *slice) {
+	kernels := &tileKernelsAVX2[t.kind]
+	w := unsafe.SliceData(t.panel[:t.blocks*panelRows*t.kind.BlockBytes()])
+	if kernels.unpack != nil {
+		to := &s.unpacked[:t.blocks*kernels.bytes][0]
+		kernels.unpack(w, to, t.blocks)
+		w = to
+	}
+	first := t.n * t.col // of the slice's columns
+	q, scale := t.batch.q[first:first+t.n*t.width], t.batch.scale[first/t.kind.BlockSize():][:t.n*t.blocks]
+	var sums unsafe.Pointer
+	sumsStride := 0
+	switch t.kind {
+	case Q4_0, Q5_0:
+		sums, sumsStride = unsafe.Pointer(&t.batch.totals[first/32:][:t.n*t.blocks][0]), t.blocks*4
+	case Q4_K, Q5_K:
+		sums, sumsStride = unsafe.Pointer(&t.batch.pairs[first/32:][:t.n*t.blocks*8][0]), t.blocks*16
 	case Q6_K:
-		unpackQ6_KAVX2(w, to, d, blocks)
+		sums, sumsStride = unsafe.Pointer(&t.batch.sums[first/16:][:t.n*t.blocks*16][0]), t.blocks*32
 	}
-}
-
-func tilesInAVX2(t tiles, n int) {
-	cols := t.blocks * t.fours * 8
-	w, d := &t.w[:cols*panelRows][0], &t.d[:t.blocks*panelRows][0]
-	for k := 0; k < n; k += 3 {
-		rows := min(3, n-k)
-		last := k + rows - 1
-		_, _, _ = t.a[last*t.aStride+cols-1], t.scale[last*t.scaleStride+t.blocks-1], t.dst[last*t.dstStride+panelRows-1]
-		a, scale, dst := &t.a[k*t.aStride], &t.scale[k*t.scaleStride], &t.dst[k*t.dstStride]
-		switch rows {
-		case 3:
-			tile3AVX2(w, d, a, t.aStride*2, scale, t.scaleStride*4, t.blocks, t.fours, dst, t.dstStride*4)
-		case 2:
-			tile2AVX2(w, d, a, t.aStride*2, scale, t.scaleStride*4, t.blocks, t.fours, dst, t.dstStride*4)
-		case 1:
-			tile1AVX2(w, d, a, t.aStride*2, scale, t.scaleStride*4, t.blocks, t.fours, dst, t.dstStride*4)
+	out, low := s.out[:t.n*panelRows], s.low[:t.n*panelRows]
+	for k, rows := 0, 0; k < t.n; k += rows {
+		rows = min(3, t.n-k)
+		if t.n-k == 4 {
+			rows = 2
 		}
-	}
-}
-
-func widenInAVX2(dst []int16, q []int8) {
-	if n := len(q); n > 0 {
-		widenAVX2(&q[0], &dst[:n][0], n)
+		kernels.tiles[rows-1](w, &q[k*t.width], t.width, (*byte)(unsafe.Add(sums, k*sumsStride)), sumsStride, &scale[k*t.blocks], t.blocks*4, t.blocks, &out[k*panelRows], &low[k*panelRows])
 	}
 }
 

@@ -26,10 +26,8 @@ type path struct {
 	panels     bool
 	totals     func(a *activation)                                                           // of blocks of 32, into its buffer; Q8_K's too where panels need them
 	panel      func(t Type, panel []byte, a *activation, dst []float32)                      // 16 products
-	unpack     func(t Type, panel []byte, s *slice, blocks int)                              // blocks of 16 rows
-	tiles      func(t tiles, n int)                                                          // with n rows of activations; nil: row by row
+	tiles      func(t tiles, s *slice)                                                       // nil: row by row
 	interleave func(dst []byte, rows *[panelRows][]byte, to, from, size, chunks, blocks int) // of panels; see fours
-	widen      func(dst []int16, q []int8)
 }
 
 var goPath = path{name: "go", dot: dotGo, quantizeQ8_0: quantizeQ8_0Go, quantizeQ8_K: quantizeQ8_KGo, product: productGo, axpy: axpyGo, read: readGo,

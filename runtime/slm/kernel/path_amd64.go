@@ -15,7 +15,7 @@ func fastest() path {
 
 var avx2Path = path{name: "avx2", dot: dotAVX2, quantizeQ8_0: quantizeQ8_0InAVX2, quantizeQ8_K: quantizeQ8_KInAVX2, product: productInAVX2, axpy: axpyInAVX2, read: readInAVX2,
 	expSum: expSumInAVX2, siluMul: siluMulInAVX2, scores: scoresInAVX2, weightedSum: weightedSumInAVX2, fromHalf: fromHalfInAVX2, toHalf: toHalfInAVX2,
-	panels: true, totals: totalsInAVX2, panel: panelInAVX2, unpack: unpackInAVX2, tiles: tilesInAVX2, widen: widenInAVX2, interleave: interleaveInAVX2}
+	panels: true, totals: totalsInAVX2, panel: panelInAVX2, tiles: tilesInAVX2, interleave: interleaveInAVX2}
 
 // dotAVX2 checks what the kernels do not: that the row and the activation hold what the loop will read.
 func dotAVX2(t Type, w []byte, a *activation) float32 {

@@ -18,6 +18,7 @@ const (
 	opLocalSet     = 0x21
 	opLocalTee     = 0x22
 	opI32Const     = 0x41
+	opI32Eqz       = 0x45
 
 	blockEmpty = 0x40
 )
@@ -36,6 +37,8 @@ type function struct {
 	label    uint32
 	table    []uint32 // segment of each K, and of any other at last
 	segments []segment
+	broken   bool  // see cut
+	roots    []int // see order
 }
 
 // segment is the code between two entries of the table.
@@ -44,13 +47,18 @@ type segment struct {
 	jumps      []jump
 	stops      bool // its end is never reached
 	calls      bool // it has a call outside of blocks, after which the function may be entered again
+
+	// See layout.go.
+	jumped    bool  // a jump leads here
+	number    int   // in the order in which it may be reached, from 1
+	before    []int // the segments that lead to it
+	dominator int
 }
 
 // jump is a jump to another segment: the bytes [start, end) of the body.
 type jump struct {
 	start, end int
 	depth      int // blocks of the segment around it
-	k          uint32
 	target     int
 	maybe      bool // it is all of an if
 	op         byte // not 0: a branch to the end of the first block
@@ -158,7 +166,7 @@ func (f *function) segment(r *reader, s int) bool {
 			depth++
 		case opIf:
 			if k, ok := f.jumpAhead(r, depth+1+outer); ok {
-				g.jumps = append(g.jumps, jump{start: start, end: r.pos, depth: depth, k: k, target: f.to(k), maybe: true})
+				g.jumps = append(g.jumps, jump{start: start, end: r.pos, depth: depth, target: f.to(k), maybe: true})
 				continue
 			}
 			r.leb()
@@ -171,7 +179,7 @@ func (f *function) segment(r *reader, s int) bool {
 			depth--
 		case opI32Const:
 			if k, ok := f.plainJump(r, start, depth+outer); ok {
-				g.jumps = append(g.jumps, jump{start: start, end: r.pos, depth: depth, k: k, target: f.to(k)})
+				g.jumps = append(g.jumps, jump{start: start, end: r.pos, depth: depth, target: f.to(k)})
 				g.stops = g.stops || depth == 0
 				continue
 			}

@@ -2,9 +2,9 @@
 //
 // Go's compiler writes a function as one loop around a table of all its basic blocks: every jump, even over a single
 // instruction, stores the number of a block, goes back to the head of the loop and from there through the table. An
-// engine can keep nothing in registers across that. Here a jump ahead becomes a plain branch, and a loop that contains
-// no call becomes a loop of WebAssembly's own. The table stays for what needs it: a function that is entered again
-// after its goroutine was suspended, and loops with calls.
+// engine can keep nothing in registers across that. Here a jump ahead becomes a plain branch, and a jump back one to a
+// loop of WebAssembly's own. The table stays for the entry of a function that goes on after its goroutine was suspended:
+// the loops around the place look at the label once a round.
 //
 // The package relies on what Go's compiler promises: a function is entered at its start or after a call that stands
 // outside of any block. So it is for modules of that compiler, at build time; functions of another form are left alone.

@@ -32,16 +32,17 @@ func main() {
 	q5K.panel()
 	panelQ6_K()
 	blockTotals()
-	unpackQ8_0()
 	unpackQ4_0()
 	unpackQ5_0()
-	q4K.unpack()
-	q5K.unpack()
+	q4K.unpack(tileQ4_K)
+	q5K.unpack(tileQ5_K)
 	unpackQ6_K()
 	for rows := 1; rows <= 3; rows++ {
-		tile(rows)
+		tileQ8_0(rows)
+		for _, f := range []tileFormat{tileQ4_0, tileQ5_0, tileQ4_K, tileQ5_K, tileQ6_K} {
+			f.tile(rows)
+		}
 	}
-	widen()
 	interleave()
 	expSum()
 	siluMul()

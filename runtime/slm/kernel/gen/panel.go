@@ -370,16 +370,21 @@ const (
 	q6KBytes  = 3360
 )
 
-// sixBits returns the group of four elements at n*128 + k*32 + group*4, 8 rows of them.
-func sixBits(w Register, n, k, group, h int, mask, bits VecVirtual) VecVirtual {
-	v := load(at(w, q6KLow+(n*16+k%2*8+group)*64+h*32))
-	if k > 1 {
-		VPSRLW(Imm(4), v, v)
+// sixBits returns the groups of four elements at i*128 + k*32 + group*4 for k from 0 to 3, 8 rows of them.
+func sixBits(w Register, i, group, h int, mask, bits VecVirtual) (v [4]VecVirtual) {
+	high := load(at(w, q6KHigh+(i*8+group)*64+h*32))
+	for k := range 2 {
+		low := load(at(w, q6KLow+(i*16+k*8+group)*64+h*32))
+		v[k], v[k+2] = YMM(), low
+		VPAND(mask, low, v[k])
+		VPSRLW(Imm(4), low, low)
+		VPAND(mask, low, low)
 	}
-	VPAND(mask, v, v)
-	b := shiftBit(load(at(w, q6KHigh+(n*8+group)*64+h*32)), k*2, 4)
-	VPAND(bits, b, b)
-	VPOR(b, v, v)
+	for k := range v {
+		b := shiftBit(high, k*2, 4)
+		VPAND(bits, b, b)
+		VPOR(b, v[k], v[k])
+	}
 	return v
 }
 
@@ -416,16 +421,18 @@ func panelQ6_K() {
 	}
 	for i := range 2 {
 		for group := 0; group < 8; group += 2 { // 2 * 2 * 63 * 127 stays below 2^15
-			for k := range 4 {
-				ahead.lines(2)
-				a, b := broadcast4(at(q, i*128+k*32+group*4)), broadcast4(at(q, i*128+k*32+group*4+4))
-				for h := range 2 {
-					x, y := sixBits(w, i, k, group, h, mask, bits), sixBits(w, i, k, group+1, h, mask, bits)
-					VPMADDUBSW(a, x, x)
-					VPMADDUBSW(b, y, y)
-					VPADDW(y, x, x)
-					VPMADDWD(scaleAt.Offset((i*8+k*2+group/4)*64+h*32), x, x)
-					VPADDD(x, total[h], total[h])
+			for h := range 2 {
+				ahead.lines(4)
+				x := sixBits(w, i, group, h, mask, bits)
+				for k := range x {
+					VPMADDUBSW(broadcast4(at(q, i*128+k*32+group*4)), x[k], x[k])
+				}
+				y := sixBits(w, i, group+1, h, mask, bits)
+				for k := range y {
+					VPMADDUBSW(broadcast4(at(q, i*128+k*32+group*4+4)), y[k], y[k])
+					VPADDW(y[k], x[k], x[k])
+					VPMADDWD(scaleAt.Offset((i*8+k*2+group/4)*64+h*32), x[k], x[k])
+					VPADDD(x[k], total[h], total[h])
 				}
 			}
 		}

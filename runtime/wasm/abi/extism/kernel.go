@@ -85,6 +85,9 @@ func (k *Kernel) Begin(input []byte) {
 	k.held, k.peak = 0, 0
 }
 
+// Rest ends a call that used no function of the ABI.
+func (k *Kernel) Rest() { k.input = nil }
+
 // End forgets everything of the call.
 func (k *Kernel) End() {
 	k.reset()

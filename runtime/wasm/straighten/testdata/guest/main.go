@@ -4,9 +4,12 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 type node struct{ left, right *node }
@@ -129,7 +132,148 @@ func pipeline(n int) int {
 	return count
 }
 
+// always panics: nothing but the panic leads to its deferred call, and nothing to what follows.
+func always(n int) (err error) {
+	defer func() { err = fmt.Errorf("recovered %d: %v", n, recover()) }()
+	if n%2 == 0 {
+		panic(fmt.Sprint("even ", n))
+	}
+	var p *node
+	p.left = nil
+	return nil
+}
+
+// layered panics in a deferred call while another panic is on its way, in a loop whose defers add up.
+func layered(n int) (log []string) {
+	defer func() {
+		if r := recover(); r != nil {
+			log = append(log, fmt.Sprint("outer ", r))
+		}
+	}()
+	for i := range n {
+		defer func() {
+			if r := recover(); r != nil {
+				log = append(log, fmt.Sprint(i, " ", r))
+				if i%3 == 0 {
+					panic(fmt.Sprint("again ", i))
+				}
+			}
+		}()
+	}
+	var m map[string]int
+	if n > 4 {
+		m["x"] = 1
+	}
+	return append(log, "no panic")
+}
+
+// switching yields to other goroutines from deep in loops, panics there, and collects garbage meanwhile.
+func switching(seed int) (sum int) {
+	results := make(chan int)
+	for w := range 4 {
+		go func() {
+			total := 0
+			for i := range 20 {
+				func() {
+					defer func() {
+						if recover() != nil {
+							total += 1000
+						}
+					}()
+					for j := range i % 5 {
+						if (seed+i+j+w)%7 == 0 {
+							runtime.Gosched()
+						}
+						if (seed*i+j+w)%11 == 3 {
+							panic("now")
+						}
+						total += deep(j+w) % 97
+					}
+				}()
+				if i%8 == w {
+					runtime.GC()
+				}
+			}
+			results <- total
+		}()
+	}
+	for range 4 {
+		select {
+		case v := <-results:
+			sum += v
+		case <-time.After(time.Minute):
+			return -1
+		}
+	}
+	return sum
+}
+
+// numbers runs through switches, labelled loops and early exits, driven by a generator of its own.
+func numbers(seed uint64) (out []uint64) {
+	next := func() uint64 { seed = seed*6364136223846793005 + 1442695040888963407; return seed >> 33 }
+outer:
+	for len(out) < 40 {
+		v := next()
+	again:
+		switch {
+		case v%13 == 0:
+			continue outer
+		case v%7 == 0:
+			v /= 7
+			goto again
+		case v%5 == 0:
+			for k := range 9 {
+				if v += uint64(k); v%11 == 0 {
+					break outer
+				}
+				if v%3 == 0 {
+					out = append(out, v)
+					continue outer
+				}
+			}
+			fallthrough
+		case v%2 == 0:
+			out = append(out, v^0xff)
+		default:
+			func() {
+				defer func() { _ = recover() }()
+				out = append(out, out[len(out)/2], 100/(v%4))
+			}()
+		}
+	}
+	return out
+}
+
 func main() {
+	seed := 0
+	if len(os.Args) > 1 {
+		seed, _ = strconv.Atoi(os.Args[1])
+	}
+	fmt.Println(always(seed), always(seed+1))
+	fmt.Println(layered(seed % 9))
+	fmt.Println("switching", switching(seed))
+	fmt.Println(numbers(uint64(seed)))
+	switch seed % 8 {
+	case 1:
+		panic("end")
+	case 2:
+		var list []int
+		fmt.Println(list[seed])
+	case 3:
+		defer fmt.Println("deferred")
+		panic(fmt.Errorf("an error %d", seed))
+	case 4:
+		defer func() { panic(fmt.Sprint("after ", recover())) }()
+		always(seed)
+		panic("first")
+	case 5:
+		<-make(chan int) // all goroutines are asleep
+	case 6:
+		os.Exit(3)
+	}
+	if seed > 0 {
+		return
+	}
 	primes := make([]bool, 2000)
 	for i := 2; i < len(primes); i++ {
 		if primes[i] {
@@ -168,7 +312,4 @@ func main() {
 	}
 	sort.Slice(sorted, func(i, j int) bool { return sorted[i] < sorted[j] })
 	fmt.Println(sort.IntsAreSorted(sorted), sorted[:5])
-	if len(os.Args) > 1 {
-		panic("end")
-	}
 }
