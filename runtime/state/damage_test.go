@@ -22,7 +22,7 @@ func filled(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for i := range 400 {
-		if err := s.Traces().Put(ctx, "t", fmt.Sprint(i), fmt.Appendf(nil, "trace %d %s", i, strings.Repeat("x", 300)), nil); err != nil {
+		if err := s.Traces().Put(ctx, "t", fmt.Sprint(i), document(fmt.Appendf(nil, "trace %d %s", i, strings.Repeat("x", 300))), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -124,7 +124,7 @@ func TestCheck_FindsThatTheOldestTracesAreGone(t *testing.T) {
 	}
 	now := time.Now()
 	s := open(t, dir, Options{Now: func() time.Time { return now }})
-	_ = s.Traces().Put(ctx, "t", "new", []byte("new"), nil)
+	_ = s.Traces().Put(ctx, "t", "new", document([]byte("new")), nil)
 	for range 2 {
 		if r, err := s.Check(ctx); err != nil || r.OK() || r.Missing != 400 {
 			t.Errorf("got %v, %v", r, err)
