@@ -47,7 +47,7 @@ func inspect(dir string) error {
 	}
 	for id, t := range m.Tables {
 		if err := inspectTable(table.NewFilename(id, dir), table.Options{ReadOnly: true, Compression: t.Compression}); err != nil {
-			return fmt.Errorf("%w: %s: %w", errDatabase, filepath.Base(table.NewFilename(id, dir)), err)
+			return fmt.Errorf("%s: %w", filepath.Base(table.NewFilename(id, dir)), err)
 		}
 	}
 	return nil
@@ -56,9 +56,9 @@ func inspect(dir string) error {
 // inspectTable opens a table as Badger would, where a panic can be caught.
 func inspectTable(path string, o table.Options) error {
 	if info, err := os.Stat(path); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errDatabase, err)
 	} else if info.Size() == 0 {
-		return errors.New("it is empty")
+		return fmt.Errorf("%w: it is empty", errDatabase)
 	}
 	file, err := z.OpenMmapFile(path, os.O_RDONLY, 0)
 	if err != nil && !errors.Is(err, z.NewFile) {
@@ -67,7 +67,7 @@ func inspectTable(path string, o table.Options) error {
 	return caught(func() error {
 		t, err := table.OpenTable(file, o)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errDatabase, err)
 		}
 		return t.Close(-1)
 	})
@@ -78,6 +78,9 @@ func caught(read func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			first, _, _ := strings.Cut(strings.TrimSpace(fmt.Sprint(r)), "\n")
+			if strings.HasPrefix(first, "==") { // a heading of Badger's
+				first = "a table cannot be read"
+			}
 			err = fmt.Errorf("%w: %s", errDatabase, first)
 		}
 	}()

@@ -101,11 +101,14 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := settleFolders(dir); err != nil {
 		return nil, fmt.Errorf("state %s: %w", dir, err)
 	}
+	if free, ok := freeBytes(dir); ok && free < minFree {
+		return nil, fmt.Errorf("state %s: %w: %d MiB are left, and %d are needed", dir, ErrFull, free>>20, minFree>>20)
+	}
 	db, err := openBadger(filepath.Join(dir, folderNow), o.Logger)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: &database{db: db}, dir: dir, log: o.Logger, now: o.Now}
+	s := &Store{db: &database{db: db, space: space{dir: filepath.Join(dir, folderNow), free: freeBytes}}, dir: dir, log: o.Logger, now: o.Now}
 	s.cache = &Cache{s: s, budget: o.CacheBytes}
 	s.kv = &KV{s: s, budget: o.KVBytes, used: map[string]int64{}}
 	s.traces = newTraces(s, o.TraceBytes, o.TraceRetention)

@@ -53,8 +53,9 @@ type chain struct {
 
 const (
 	flushInterval = 100 * time.Millisecond
-	flushBatch    = 256   // traces of one transaction
-	maxPending    = 65536 // traces waiting; more are refused
+	flushBatch    = 256              // traces of one transaction
+	toldInterval  = 10 * time.Second // between words about a disk that stays full
+	maxPending    = 65536            // traces waiting; more are refused
 	anchorFile    = "traces.anchor"
 )
 
@@ -258,6 +259,7 @@ func link(tenant string, seq uint64, payload []byte) [32]byte {
 func (t *Traces) flushLoop(ctx context.Context) {
 	tick := time.NewTicker(flushInterval)
 	defer tick.Stop()
+	var told time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -265,7 +267,9 @@ func (t *Traces) flushLoop(ctx context.Context) {
 		case <-tick.C:
 		case <-t.wake:
 		}
-		if err := t.flush(); err != nil {
+		err := t.flush()
+		if now := time.Now(); err != nil && now.Sub(told) >= toldInterval {
+			told = now
 			t.s.log.Error("traces not written; they are kept for another try", "error", err)
 		}
 	}
