@@ -140,21 +140,9 @@ func (r *Runtime) openSandbox(ctx context.Context) error {
 
 // load reads a plugin's module and manifest and prepares them for calls.
 func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
-	module, doc, modified, err := p.read()
+	module, m, stated, modified, err := p.source()
 	if err != nil {
 		return nil, err
-	}
-	m := &manifest.Manifest{Name: p.name}
-	if strings.HasSuffix(p.cfg.File, ".json") { // a manifest of the Extism hosts, with its module in it or beside it
-		if m, module, err = manifest.ParseExtism(module, p.name, filepath.Dir(p.cfg.File)); err != nil {
-			return nil, err
-		}
-		doc = nil
-	}
-	if doc != nil {
-		if m, err = manifest.Parse(doc); err != nil {
-			return nil, err
-		}
 	}
 	o := wasm.PluginOptions{Name: p.name, Seed: p.cfg.Seed, Breaker: breaker(p.cfg.Breaker)}
 	g := &generation{modified: modified}
@@ -192,7 +180,7 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if doc == nil {
+	if !stated {
 		var inferred *manifest.Manifest
 		if inferred, err = manifest.Infer(p.name, loaded.Exports()); err == nil {
 			m.Hooks = inferred.Hooks
@@ -205,6 +193,34 @@ func (r *Runtime) load(ctx context.Context, p *Plugin) (*generation, error) {
 	}
 	g.plugin, g.manifest = loaded, m
 	return g, nil
+}
+
+// source returns the module and its manifest, whether a manifest of ours states its hooks, and when they last changed.
+func (p *Plugin) source() (module []byte, m *manifest.Manifest, stated bool, modified time.Time, err error) {
+	module, doc, modified, err := p.read()
+	switch {
+	case err != nil:
+	case strings.HasSuffix(p.cfg.File, ".json"): // a manifest of the Extism hosts, with its module in it or beside it
+		m, module, err = manifest.ParseExtism(module, p.name, filepath.Dir(p.cfg.File))
+	case doc != nil:
+		m, err = manifest.Parse(doc)
+		stated = true
+	default:
+		m = &manifest.Manifest{Name: p.name}
+	}
+	return module, m, stated, modified, err
+}
+
+// CheckPlugins reads the module and the manifest of every plugin of a configuration, without loading any.
+func CheckPlugins(cfg *config.Config) error {
+	var all []error
+	for _, name := range slices.Sorted(maps.Keys(cfg.Plugins)) {
+		p := &Plugin{name: name, cfg: cfg.Plugins[name]}
+		if _, _, _, _, err := p.source(); err != nil {
+			all = append(all, fmt.Errorf("plugin %s: %w", name, err))
+		}
+	}
+	return errors.Join(all...)
 }
 
 // read returns the module, its manifest (nil without one) and when they last changed.

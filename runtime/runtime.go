@@ -94,6 +94,13 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	if err = r.openLimits(ctx); err != nil {
 		return nil, err
 	}
+	// Compiling plugins may take a minute: what is wrong with a path should be said before.
+	if err = CheckPlugins(cfg); err != nil {
+		return nil, err
+	}
+	if _, _, err = PlanModels(cfg); err != nil {
+		return nil, err
+	}
 	if err = r.openSandbox(ctx); err != nil {
 		return nil, err
 	}

@@ -23,9 +23,41 @@ var errNotRunning = errors.New("no appliance is running")
 // maxAdminAnswer bounds what is read from the administration API, in bytes.
 const maxAdminAnswer = 64 << 20
 
+// appliance is the configuration of the appliance that a verb is about: the one that runs at --admin, or at the configured
+// address. One that runs there with other data than --data names is not meant; then no administration address is left.
+func (f *siteFlags) appliance(ctx context.Context, admin string) (*config.Config, error) {
+	cfg, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	if admin != "" {
+		cfg.Admin = admin
+		return cfg, nil
+	}
+	if f.data == "" {
+		return cfg, nil
+	}
+	var status struct {
+		Data string `json:"data"`
+	}
+	if err := askAdmin(ctx, cfg, "GET", "/admin/v1/status", nil, &status); err == nil && !sameFolder(status.Data, f.data) {
+		cfg.Admin = ""
+	}
+	return cfg, nil
+}
+
+func sameFolder(a, b string) bool {
+	x, err1 := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
+}
+
 // askAdmin makes one request to the administration API of the appliance that the configuration describes and decodes its
 // answer into out. Where it asks for credentials, that of LEDGE_API_KEY is sent.
 func askAdmin(ctx context.Context, cfg *config.Config, method, path string, body, out any) error {
+	if cfg.Admin == "" {
+		return errNotRunning
+	}
 	var payload io.Reader
 	if body != nil {
 		doc, err := json.Marshal(body)

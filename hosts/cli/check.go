@@ -29,12 +29,12 @@ func newCheckCommand() *cobra.Command {
 		Example: "  ledge check\n  ledge check -c ledge.yaml --data /var/lib/ledge --json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := site.load()
+			cfg, err := site.appliance(c.Context(), admin)
 			if err != nil {
 				return err
 			}
-			if admin != "" {
-				cfg.Admin = admin
+			if err := runtime.CheckPlugins(cfg); err != nil {
+				return err
 			}
 			var report state.Report
 			err = askAdmin(c.Context(), cfg, "POST", "/admin/v1/check", nil, &report)

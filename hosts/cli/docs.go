@@ -54,30 +54,16 @@ type shelf interface {
 
 // open finds the running appliance, else opens the state.
 func (f *docsFlags) open(ctx context.Context) (shelf, error) {
-	cfg, err := f.site.load()
+	cfg, err := f.site.appliance(ctx, f.admin)
 	if err != nil {
 		return nil, err
 	}
-	if f.admin != "" {
-		cfg.Admin = f.admin
-	}
-	var status struct {
-		Data string `json:"data"`
-	}
-	err = askAdmin(ctx, cfg, "GET", "/admin/v1/status", nil, &status)
-	dir, dirErr := cfg.DataDir()
+	err = askAdmin(ctx, cfg, "GET", "/admin/v1/status", nil, &struct{}{})
 	if err == nil {
-		// An appliance with other data is not the one that is meant.
-		if f.admin != "" || f.site.data == "" || sameFolder(status.Data, dir) {
-			return &remoteShelf{cfg, f.tenant}, nil
-		}
-	} else if !errors.Is(err, errNotRunning) {
-		return nil, err
-	} else if f.admin != "" {
-		return nil, err
+		return &remoteShelf{cfg, f.tenant}, nil
 	}
-	if dirErr != nil {
-		return nil, dirErr
+	if !errors.Is(err, errNotRunning) || f.admin != "" {
+		return nil, err
 	}
 	cfg.Model.File = "" // documents need no model
 	cfg.Documents.Watch = nil
@@ -86,12 +72,6 @@ func (f *docsFlags) open(ctx context.Context) (shelf, error) {
 		return nil, err
 	}
 	return &localShelf{rt, f.tenant}, nil
-}
-
-func sameFolder(a, b string) bool {
-	x, err1 := os.Stat(a)
-	y, err2 := os.Stat(b)
-	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
 // remoteShelf is a running appliance.

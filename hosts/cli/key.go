@@ -45,14 +45,6 @@ func (f *keyFlags) register(c *cobra.Command) {
 	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document")
 }
 
-func (f *keyFlags) load() (*config.Config, error) {
-	cfg, err := f.site.load()
-	if err == nil && f.admin != "" {
-		cfg.Admin = f.admin
-	}
-	return cfg, err
-}
-
 // withKeys does something with the keys of an appliance that does not run.
 func withKeys(ctx context.Context, cfg *config.Config, do func(*identity.Keys) error) error {
 	store, err := offline(cfg)
@@ -79,7 +71,7 @@ func newKeyAddCommand() *cobra.Command {
 			"  ledge key add --tenant acme --role chat --model support --json",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := f.load()
+			cfg, err := f.site.appliance(c.Context(), f.admin)
 			if err != nil {
 				return err
 			}
@@ -133,7 +125,7 @@ func newKeyListCommand() *cobra.Command {
 		Example: "  ledge key ls --tenant acme --json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := f.load()
+			cfg, err := f.site.appliance(c.Context(), f.admin)
 			if err != nil {
 				return err
 			}
@@ -189,7 +181,7 @@ func newKeyRevokeCommand() *cobra.Command {
 		Example: "  ledge key revoke 4xj2c6k3ngqtsy7p",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := f.load()
+			cfg, err := f.site.appliance(c.Context(), f.admin)
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ledge-run/ledge/runtime/config"
@@ -58,6 +59,48 @@ func TestKey_IsSentToAnApplianceThatAsksForCredentials(t *testing.T) {
 	t.Setenv("LEDGE_API_KEY", "ledge_op_1")
 	if status, out, errs := runLedge(ls...); status != 0 || !strings.Contains(out, "seen") {
 		t.Errorf("with a key: status %d: %s%s", status, out, errs)
+	}
+}
+
+func TestVerbs_LeaveAnApplianceWithOtherDataAlone(t *testing.T) {
+	mine, others := t.TempDir(), t.TempDir()
+	var data atomic.Value
+	data.Store(others)
+	var asked atomic.Int64
+	appliance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/admin/v1/status" {
+			asked.Add(1)
+		}
+		json.NewEncoder(w).Encode(map[string]any{"data": data.Load(), "keys": []any{}, "requests": []any{}, "usage": []any{}})
+	}))
+	defer appliance.Close()
+	file := filepath.Join(t.TempDir(), "ledge.yaml")
+	if err := os.WriteFile(file, []byte("admin: "+appliance.Listener.Addr().String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	verbs := [][]string{{"key", "add"}, {"key", "ls"}, {"trace"}, {"usage"}}
+	for _, verb := range verbs {
+		if status, _, errs := runLedge(append(verb, "-c", file, "--data", mine)...); status != 0 || asked.Load() != 0 {
+			t.Errorf("%v: status %d, asked %d times: %s", verb, status, asked.Load(), errs)
+		}
+	}
+	data.Store(mine)
+	for i, verb := range verbs[1:] {
+		if status, _, errs := runLedge(append(verb, "-c", file, "--data", mine)...); status != 0 || asked.Load() != int64(i+1) {
+			t.Errorf("%v: status %d, asked %d times: %s", verb, status, asked.Load(), errs)
+		}
+	}
+}
+
+func TestCheck_ReadsThePluginsOfTheConfiguration(t *testing.T) {
+	for text, want := range map[string]string{"plugins: {x: {file: /nowhere/x.wasm}}": "plugin x", "plugins: {x: {builtin: nosuch}}": "there are cache-policy"} {
+		file := filepath.Join(t.TempDir(), "ledge.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if status, _, errs := runLedge("check", "-c", file, "--data", t.TempDir(), "--admin", "127.0.0.1:1"); status != 1 || !strings.Contains(errs, want) {
+			t.Errorf("%s: status %d: %s", text, status, errs)
+		}
 	}
 }
 

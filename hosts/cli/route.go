@@ -23,12 +23,9 @@ func newRouteCommand() *cobra.Command {
 		Example: "  ledge route 'Summarise this contract in three points'\n  ledge route --route support --json 'what is 17*23'",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := site.load()
+			cfg, err := site.appliance(c.Context(), admin)
 			if err != nil {
 				return err
-			}
-			if admin != "" {
-				cfg.Admin = admin
 			}
 			text := strings.Join(args, " ")
 			out := &pipeline.Explanation{}

@@ -32,12 +32,9 @@ func newTraceCommand() *cobra.Command {
 		Example: "  ledge trace req_0123456789abcdef01234567\n  ledge trace --last 20",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := site.load()
+			cfg, err := site.appliance(c.Context(), admin)
 			if err != nil {
 				return err
-			}
-			if admin != "" {
-				cfg.Admin = admin
 			}
 			if len(args) == 1 {
 				doc, err := fetchTrace(c.Context(), cfg, args[0])

@@ -35,12 +35,9 @@ func newUsageCommand() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			cfg, err := site.load()
+			cfg, err := site.appliance(c.Context(), admin)
 			if err != nil {
 				return err
-			}
-			if admin != "" {
-				cfg.Admin = admin
 			}
 			lines, err := fetchUsage(c.Context(), cfg, tenant, first, last, by, recount)
 			switch {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"path/filepath"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -47,7 +48,11 @@ func (s *Server) Admin() http.Handler {
 
 // status answers with what serves.
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	out := map[string]any{"version": s.Version, "data": s.Runtime.DataDir(), "degraded": emptyNotNull(s.Runtime.Degraded()), "models": s.Runtime.Models(identity.Anyone())}
+	dir, err := filepath.Abs(s.Runtime.DataDir()) // who asks may be in another folder
+	if err != nil {
+		dir = s.Runtime.DataDir()
+	}
+	out := map[string]any{"version": s.Version, "data": dir, "degraded": emptyNotNull(s.Runtime.Degraded()), "models": s.Runtime.Models(identity.Anyone())}
 	if models := s.Runtime.LocalModels(); len(models) > 0 {
 		out["model"] = map[string]any{"id": models[0].Name, "info": models[0].Info}
 	}

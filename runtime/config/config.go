@@ -283,10 +283,13 @@ const Local = "local"
 type Size int64
 
 // UnmarshalYAML reads the number with its unit.
-func (s *Size) UnmarshalYAML(b []byte) error {
-	n, err := ParseSize(scalar(b))
-	*s = n
-	return err
+func (s *Size) UnmarshalYAML(decode func(any) error) error {
+	v, err := scalarOf(decode)
+	if err != nil {
+		return err
+	}
+	*s, err = ParseSize(v.text)
+	return v.fault(err)
 }
 
 // ParseSize reads a size as a configuration or a flag states it.
@@ -309,13 +312,16 @@ func ParseSize(text string) (Size, error) {
 type Duration time.Duration
 
 // UnmarshalYAML reads a Go duration.
-func (d *Duration) UnmarshalYAML(b []byte) error {
-	text := scalar(b)
-	v, err := time.ParseDuration(text)
-	if err != nil || v < 0 {
-		return fmt.Errorf("%q is not a duration; write for example 500ms, 30s, 5m or 24h", text)
+func (d *Duration) UnmarshalYAML(decode func(any) error) error {
+	v, err := scalarOf(decode)
+	if err != nil {
+		return err
 	}
-	*d = Duration(v)
+	parsed, err := time.ParseDuration(v.text)
+	if err != nil || parsed < 0 {
+		return v.fault(fmt.Errorf("%q is not a duration; write for example 500ms, 30s, 5m or 24h", v.text))
+	}
+	*d = Duration(parsed)
 	return nil
 }
 
@@ -326,10 +332,13 @@ func (d Duration) D() time.Duration { return time.Duration(d) }
 type Secret string
 
 // UnmarshalYAML expands ${NAME}; a variable that is not set is an error.
-func (s *Secret) UnmarshalYAML(b []byte) error {
+func (s *Secret) UnmarshalYAML(decode func(any) error) error {
 	var missing string
-	text := scalar(b)
-	expanded := os.Expand(text, func(name string) string {
+	v, err := scalarOf(decode)
+	if err != nil {
+		return err
+	}
+	expanded := os.Expand(v.text, func(name string) string {
 		v, ok := os.LookupEnv(name)
 		if !ok {
 			missing = name
@@ -337,7 +346,7 @@ func (s *Secret) UnmarshalYAML(b []byte) error {
 		return v
 	})
 	if missing != "" {
-		return fmt.Errorf("the environment variable %s is not set", missing)
+		return v.fault(fmt.Errorf("the environment variable %s is not set", missing))
 	}
 	*s = Secret(expanded)
 	return nil
@@ -347,15 +356,6 @@ func (Secret) String() string { return "[secret]" }
 
 // GoString keeps the secret out of %#v.
 func (Secret) GoString() string { return "[secret]" }
-
-// scalar returns the text of a YAML scalar without its quotes.
-func scalar(b []byte) string {
-	text := strings.TrimSpace(string(b))
-	if len(text) >= 2 && (text[0] == '"' || text[0] == '\'') && text[len(text)-1] == text[0] {
-		return text[1 : len(text)-1]
-	}
-	return text
-}
 
 // DataDir returns the state directory: the one configured, $LEDGE_DATA, or ledge below the user's data directory.
 func (c *Config) DataDir() (string, error) {

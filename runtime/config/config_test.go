@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,14 @@ func TestParse_FaultsShowTheLine(t *testing.T) {
 		"unknown upstream":  {"routes:\n  default:\n    models: [x/y]\n", "neither local nor"},
 		"two sources":       {"plugins:\n  a: {builtin: router, file: x.wasm}\n", "either builtin or file"},
 		"unset variable":    {"upstreams:\n  u: {base_url: \"http://h/v1\", api_key: \"${NOT_SET_ANYWHERE}\", models: [m]}\n", "NOT_SET_ANYWHERE"},
+		"bad size's line":   {"limits:\n  body: 1MB\n", "2 |"},
+		"duration's line":   {"limits:\n  request_timeout: 5 minutes\n", "2 |"},
+		"variable's line":   {"upstreams:\n  u:\n    api_key: ${NOT_SET_ANYWHERE}\n", "3 |"},
+		"a port":            {"listen: 127.0.0.1:99999\n", "host:port"},
+		"a grant":           {"plugins:\n  a: {file: b, grant: [zzz]}\n", "zzz"},
+		"the ceiling":       {"sandbox: {ceiling: [zzz]}\n", "sandbox.ceiling"},
+		"a name in headers": {"routes: {\"a\\r\\nX: 1\": {models: [local]}}\n", "printable"},
+		"a model's id":      {"model: {id: \"a\\u001b[2J\"}\n", "printable"},
 		"not yaml":          {"listen: [\n", "listen"},
 		"a list":            {"- a\n- b\n", "configuration test"},
 	} {
@@ -88,6 +97,37 @@ func TestParse_FaultsShowTheLine(t *testing.T) {
 				t.Errorf("error %v lacks %q", err, tc.want)
 			}
 		})
+	}
+}
+
+func TestParse_FaultsShowNoSecretsAndNoEndlessLines(t *testing.T) {
+	_, err := Parse([]byte("upstreams:\n  u: {base_url: \"http://h/v1\", api_key: hunter2, modells: [m]}\n"), "test")
+	if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "modells") {
+		t.Errorf("got %v", err)
+	}
+	_, err = Parse([]byte("listen: "+strings.Repeat("[", 500000)), "test")
+	if err == nil || !strings.Contains(err.Error(), "nested deeper") {
+		t.Errorf("got %v", err)
+	}
+	_, err = Parse([]byte("listenn: "+strings.Repeat("x", 500000)), "test")
+	if err == nil || len(err.Error()) > 2000 {
+		t.Errorf("an error of %d bytes", len(err.Error()))
+	}
+}
+
+func TestParse_ValuesOfOurTypesMayBeAliases(t *testing.T) {
+	c, err := Parse([]byte("limits: {body: &size 2MiB}\ncache: {max_size: *size, ttl: '3h'}\nkv: {max_size: 1048576}\n"), "test")
+	if err != nil || c.Cache.MaxSize != 2<<20 || c.Cache.TTL.D() != 3*time.Hour || c.KV.MaxSize != 1<<20 {
+		t.Errorf("%v, %+v %+v", err, c.Cache, c.KV)
+	}
+}
+
+func TestLoad_BoundsWhatItReads(t *testing.T) {
+	if _, err := os.Stat("/dev/zero"); err != nil {
+		t.Skip("there is no endless file here")
+	}
+	if _, err := Load("/dev/zero"); err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("got %v", err)
 	}
 }
 

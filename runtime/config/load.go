@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/url"
@@ -12,11 +13,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 
 	"github.com/ledge-run/ledge/policies"
+	"github.com/ledge-run/ledge/runtime/capability"
 	"github.com/ledge-run/ledge/runtime/limits"
 	"github.com/ledge-run/ledge/runtime/search"
 )
@@ -33,16 +38,17 @@ func Load(path string) (*Config, error) {
 	if path == "" {
 		return c, nil
 	}
-	info, err := os.Stat(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("configuration %s: %d bytes, more than %d", path, info.Size(), maxFile)
-	}
-	src, err := os.ReadFile(path)
+	defer file.Close()
+	src, err := io.ReadAll(io.LimitReader(file, maxFile+1)) // it may be a pipe
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	if len(src) > maxFile {
+		return nil, fmt.Errorf("configuration %s: more than %d bytes", path, maxFile)
 	}
 	return parse(src, path, c)
 }
@@ -106,8 +112,17 @@ func (c *Config) validate(src []byte) error {
 		faults = append(faults, fault{path, fmt.Sprintf(format, args...)})
 	}
 	address := func(path, value string) {
-		if _, port, err := net.SplitHostPort(value); err != nil || port == "" {
+		_, port, err := net.SplitHostPort(value)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
 			add(path, "%q is not an address; write host:port, for example 127.0.0.1:8080", value)
+		}
+	}
+	name := func(path, value string) {
+		if value == "" || len(value) > maxName || !utf8.ValidString(value) || strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			add(path, "%q is no name: it must have 1 to %d printable characters", value, maxName)
 		}
 	}
 	address("listen", c.Listen)
@@ -163,26 +178,40 @@ func (c *Config) validate(src []byte) error {
 		}
 		oneOf(path+".classification", f.Classification, search.Classifications()...)
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Plugins)) {
-		p := c.Plugins[name]
+	grants := func(path string, list []string) {
+		if _, err := capability.ParseGrants(list); err != nil {
+			add(path, "%v", err)
+		}
+	}
+	grants("sandbox.ceiling", c.Sandbox.Ceiling)
+	for _, plugin := range slices.Sorted(maps.Keys(c.Plugins)) {
+		p := c.Plugins[plugin]
+		name("plugins", plugin)
 		if (p.Builtin == "") == (p.File == "") {
-			add("plugins."+name, "give either builtin or file")
+			add("plugins."+plugin, "give either builtin or file")
+		}
+		grants("plugins."+plugin+".grant", p.Grant)
+	}
+	for _, m := range []struct{ path, id string }{{"model.id", c.Model.ID}, {"embedding_model.id", c.EmbeddingModel.ID}, {"rerank_model.id", c.RerankModel.ID}} {
+		if m.id != "" {
+			name(m.path, m.id)
 		}
 	}
 	c.validateAdapters(add)
-	for _, name := range slices.Sorted(maps.Keys(c.Upstreams)) {
-		u := c.Upstreams[name]
+	for _, upstream := range slices.Sorted(maps.Keys(c.Upstreams)) {
+		u := c.Upstreams[upstream]
+		name("upstreams", upstream)
 		if parsed, err := url.Parse(u.BaseURL); err != nil || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Host == "" {
-			add("upstreams."+name+".base_url", "%q is not an http or https URL", u.BaseURL)
+			add("upstreams."+upstream+".base_url", "%q is not an http or https URL", u.BaseURL)
 		}
 		if !slices.Contains(upstreamKinds, u.Kind) {
-			add("upstreams."+name+".kind", "%q is not one of openai, azure, anthropic", u.Kind)
+			add("upstreams."+upstream+".kind", "%q is not one of openai, azure, anthropic", u.Kind)
 		}
 		if len(u.Models) == 0 {
-			add("upstreams."+name, "models lists none")
+			add("upstreams."+upstream, "models lists none")
 		}
-		if name == Local {
-			add("upstreams."+name, "%q names the model on this device", Local)
+		if upstream == Local {
+			add("upstreams."+upstream, "%q names the model on this device", Local)
 		}
 	}
 	c.validateAuth(add)
@@ -191,10 +220,11 @@ func (c *Config) validate(src []byte) error {
 	if len(c.Routes) == 0 {
 		add("routes", "there must be at least one route")
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Routes)) {
-		r := c.Routes[name]
-		c.validateRoute("routes."+name, &r, add)
-		c.Routes[name] = r
+	for _, route := range slices.Sorted(maps.Keys(c.Routes)) {
+		r := c.Routes[route]
+		name("routes", route)
+		c.validateRoute("routes."+route, &r, add)
+		c.Routes[route] = r
 	}
 	if len(faults) == 0 {
 		return nil
@@ -205,6 +235,9 @@ func (c *Config) validate(src []byte) error {
 	}
 	return errors.Join(lines...)
 }
+
+// maxName bounds the names of routes, plugins, upstreams and models, in bytes: they become headers, labels and keys.
+const maxName = 128
 
 // maxPriority bounds a route's priority either way.
 const maxPriority = 100
@@ -388,7 +421,7 @@ func (f fault) locate(src []byte) error {
 	for path := f.path; path != "" && len(src) > 0; {
 		if p, err := yaml.PathString("$." + path); err == nil {
 			if shown, err := p.AnnotateSource(src, false); err == nil {
-				return fmt.Errorf("%s: %s\n%s", f.path, f.message, strings.TrimRight(string(shown), "\n"))
+				return fmt.Errorf("%s: %s\n%s", f.path, f.message, presentable(string(shown)))
 			}
 		}
 		i := strings.LastIndexAny(path, ".[")

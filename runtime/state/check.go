@@ -60,11 +60,24 @@ func (s *Store) Check(ctx context.Context) (Report, error) {
 	defer release()
 
 	r := Report{Found: []string{}}
+	err := caught(func() error { return s.db.verify() })
+	if err != nil {
+		r.Damaged++
+		r.find("tables: %v", err)
+	}
+	if _, fault := s.traces.readAnchor(); fault != nil && len(chains) > 0 {
+		r.Broken++
+		r.find("%v", fault)
+	}
+	return r, caught(func() error { return s.checkRecords(ctx, txn, chains, &r) })
+}
+
+func (s *Store) checkRecords(ctx context.Context, txn *badger.Txn, chains map[string]chain, r *Report) error {
 	it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 16})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		if ctx.Err() != nil {
-			return r, ctx.Err()
+			return ctx.Err()
 		}
 		r.Records++
 		item := it.Item()
@@ -80,11 +93,15 @@ func (s *Store) Check(ctx context.Context) (Report, error) {
 	}
 	for _, tenant := range slices.Sorted(maps.Keys(chains)) {
 		c := chains[tenant]
-		if err := checkChain(ctx, txn, tenant, &c, &r); err != nil {
-			return r, err
+		if c.Unwitnessed > c.Low {
+			r.Broken++
+			r.find("tenant %s: the anchor was gone or damaged when trace %d was to come next: whether later ones were there cannot be told", tenant, c.Unwitnessed)
+		}
+		if err := checkChain(ctx, txn, tenant, &c, r); err != nil {
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // checkChain walks a tenant's traces from the oldest that is kept to the newest.

@@ -15,8 +15,9 @@ import (
 // database is Badger behind a lock that lets it be put on new files while the store is open. The lock is held for every
 // transaction; a transaction must not be opened inside another.
 type database struct {
-	mu sync.RWMutex
-	db *badger.DB
+	mu    sync.RWMutex
+	db    *badger.DB
+	space space
 }
 
 // View runs a read-only transaction.
@@ -30,6 +31,9 @@ func (d *database) View(fn func(*badger.Txn) error) error {
 func (d *database) Update(fn func(*badger.Txn) error) error {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
+	if err := d.space.check(); err != nil {
+		return err
+	}
 	return d.db.Update(fn)
 }
 
@@ -37,6 +41,9 @@ func (d *database) Update(fn func(*badger.Txn) error) error {
 func (d *database) batch(fn func(*badger.WriteBatch) error) error {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
+	if err := d.space.check(); err != nil {
+		return err
+	}
 	b := d.db.NewWriteBatch()
 	defer b.Cancel()
 	if err := fn(b); err != nil {
@@ -70,6 +77,13 @@ func (d *database) estimate(prefix []byte) int64 {
 	defer d.mu.RUnlock()
 	onDisk, _ := d.db.EstimateSize(prefix)
 	return int64(onDisk)
+}
+
+// verify checks every block of every table against its checksum.
+func (d *database) verify() error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.db.VerifyChecksum()
 }
 
 func (d *database) flatten() error {
@@ -125,6 +139,11 @@ func (s *Store) Rewrite(ctx context.Context) error {
 	if err := errors.Join(os.RemoveAll(next), os.RemoveAll(old)); err != nil {
 		return err
 	}
+	if free, ok := freeBytes(s.dir); ok {
+		if tables, logs := d.db.Size(); free < tables+logs+minFree {
+			return fmt.Errorf("state not rewritten: %w: %d MiB are left, and a copy needs %d", ErrFull, free>>20, (tables+logs+minFree)>>20)
+		}
+	}
 	if err := copyInto(ctx, d.db, next, s); err != nil {
 		return errors.Join(fmt.Errorf("state not rewritten: %w", err), os.RemoveAll(next))
 	}
@@ -141,6 +160,7 @@ func (s *Store) Rewrite(ctx context.Context) error {
 		return errors.Join(err, openErr) // the store is closed; every use of it fails
 	}
 	d.db = opened
+	d.space.forget()
 	return err
 }
 

@@ -21,11 +21,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -99,19 +101,21 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := settleFolders(dir); err != nil {
 		return nil, fmt.Errorf("state %s: %w", dir, err)
 	}
+	if free, ok := freeBytes(dir); ok && free < minFree {
+		return nil, fmt.Errorf("state %s: %w: %d MiB are left, and %d are needed", dir, ErrFull, free>>20, minFree>>20)
+	}
 	db, err := openBadger(filepath.Join(dir, folderNow), o.Logger)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: &database{db: db}, dir: dir, log: o.Logger, now: o.Now}
+	s := &Store{db: &database{db: db, space: space{dir: filepath.Join(dir, folderNow), free: freeBytes}}, dir: dir, log: o.Logger, now: o.Now}
 	s.cache = &Cache{s: s, budget: o.CacheBytes}
 	s.kv = &KV{s: s, budget: o.KVBytes, used: map[string]int64{}}
 	s.traces = newTraces(s, o.TraceBytes, o.TraceRetention)
-	if err := s.account(); err != nil {
-		return nil, errors.Join(fmt.Errorf("state %s: %w", dir, err), db.Close())
-	}
-	if err := s.traces.recover(); err != nil {
-		return nil, errors.Join(fmt.Errorf("state %s: %w", dir, err), db.Close())
+	for _, read := range []func() error{s.account, s.traces.recover} {
+		if err := caught(read); err != nil {
+			return nil, errors.Join(notOpened(dir, err), db.Close())
+		}
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -152,8 +156,10 @@ func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 	var err error
 	for range openAttempts {
 		var db *badger.DB
-		if db, err = badger.Open(opt); err == nil {
-			return db, nil
+		if err = inspect(dir); err == nil {
+			if db, err = badger.Open(opt); err == nil {
+				return db, nil
+			}
 		}
 		if strings.Contains(err.Error(), "Cannot acquire directory lock") {
 			return nil, fmt.Errorf("state %s: %w; stop it, or give this one another --data directory", filepath.Dir(dir), ErrLocked)
@@ -161,7 +167,15 @@ func openBadger(dir string, log *slog.Logger) (*badger.DB, error) {
 		log.Warn("state not opened, trying again", "dir", dir, "error", err)
 		time.Sleep(openPause)
 	}
-	return nil, fmt.Errorf("state %s: %w", filepath.Dir(dir), err)
+	return nil, notOpened(filepath.Dir(dir), err)
+}
+
+// notOpened says what to do about a state directory that cannot be opened.
+func notOpened(dir string, err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("state %s: %w", dir, err)
+	}
+	return fmt.Errorf("state %s: %w; put back a backup of the data directory, or move it away to begin with an empty one", dir, err)
 }
 
 // Close writes what is pending and closes the store.

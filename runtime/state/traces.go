@@ -4,12 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -48,14 +45,17 @@ type chain struct {
 	LastHash [32]byte `json:"last_hash"` // of the trace before Next
 	Low      uint64   `json:"low"`
 	Lost     uint64   `json:"lost"` // traces that an anchor knew of and the store did not
+	// Unwitnessed is what Next was when there was no anchor that could tell whether more had been written; 0: never.
+	Unwitnessed uint64 `json:"unwitnessed,omitempty"`
 
 	bytes int64
 }
 
 const (
 	flushInterval = 100 * time.Millisecond
-	flushBatch    = 256   // traces of one transaction
-	maxPending    = 65536 // traces waiting; more are refused
+	flushBatch    = 256              // traces of one transaction
+	toldInterval  = 10 * time.Second // between words about a disk that stays full
+	maxPending    = 65536            // traces waiting; more are refused
 	anchorFile    = "traces.anchor"
 )
 
@@ -259,6 +259,7 @@ func link(tenant string, seq uint64, payload []byte) [32]byte {
 func (t *Traces) flushLoop(ctx context.Context) {
 	tick := time.NewTicker(flushInterval)
 	defer tick.Stop()
+	var told time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -266,7 +267,9 @@ func (t *Traces) flushLoop(ctx context.Context) {
 		case <-tick.C:
 		case <-t.wake:
 		}
-		if err := t.flush(); err != nil {
+		err := t.flush()
+		if now := time.Now(); err != nil && now.Sub(told) >= toldInterval {
+			told = now
 			t.s.log.Error("traces not written; they are kept for another try", "error", err)
 		}
 	}
@@ -363,176 +366,4 @@ func (t *Traces) writeBatch(batch []pendingTrace) (n int, err error) {
 		t.chains[tenant] = c
 	}
 	return n, nil
-}
-
-func putHead(txn *badger.Txn, tenant string, c *chain) error {
-	doc, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	k := makeKey(tenant, kindHead, nil)
-	return txn.Set(k, seal(k, doc))
-}
-
-// writeAnchor writes the ends of all chains to a file of their own, after the transaction that they describe.
-func (t *Traces) writeAnchor() error {
-	doc, err := json.Marshal(t.chains)
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(t.s.dir, anchorFile)
-	if err := os.WriteFile(path+".new", seal([]byte(anchorFile), doc), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
-}
-
-// recover reads where the chains end, from the store and from the anchor. Where the anchor knows more, traces were lost:
-// the chain goes on behind the gap, so that Check finds it.
-func (t *Traces) recover() error {
-	err := t.s.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{})
-		defer it.Close()
-		for it.Rewind(); it.Valid(); passDocuments(it) {
-			k, ok := parseKey(it.Item().Key())
-			if !ok || k.kind != kindHead {
-				continue
-			}
-			payload, _, err := fetch(txn, it.Item().KeyCopy(nil))
-			c := t.chain(k.tenant)
-			if err == nil {
-				err = json.Unmarshal(payload, c)
-			}
-			if err != nil {
-				t.s.log.Error("the head of a chain of traces is damaged; ledge check tells more", "tenant", k.tenant)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for tenant, known := range t.readAnchor() {
-		c := t.chain(tenant)
-		if known.Next > c.Next {
-			t.s.log.Error("traces were lost", "tenant", tenant, "lost", known.Next-c.Next)
-			c.Lost += known.Next - c.Next
-			c.Next, c.LastHash = known.Next, known.LastHash
-			if err := t.s.db.Update(func(txn *badger.Txn) error { return putHead(txn, tenant, c) }); err != nil {
-				return err
-			}
-		}
-	}
-	return t.retain()
-}
-
-// readAnchor returns what the anchor knows, nothing if it is absent or damaged: it is a second witness, not the record.
-func (t *Traces) readAnchor() map[string]*chain {
-	b, err := os.ReadFile(filepath.Join(t.s.dir, anchorFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	var out map[string]*chain
-	if err == nil {
-		if b, err = unseal([]byte(anchorFile), b); err == nil {
-			err = json.Unmarshal(b, &out)
-		}
-	}
-	if err != nil {
-		t.s.log.Error("the anchor of the traces is damaged", "error", err)
-		return nil
-	}
-	return out
-}
-
-func (t *Traces) bytes() (n int64) {
-	t.write.Lock()
-	defer t.write.Unlock()
-	return t.sum()
-}
-
-func (t *Traces) sum() (n int64) {
-	for _, c := range t.chains {
-		n += c.bytes
-	}
-	return n
-}
-
-// retain drops traces that are older than the retention, and the oldest over the budget.
-func (t *Traces) retain() error {
-	if err := t.forgetUsage(); err != nil {
-		return err
-	}
-	t.write.Lock()
-	defer t.write.Unlock()
-	oldest := t.s.now().Add(-t.retention)
-	excess := t.sum() - t.budget
-	for tenant, c := range t.chains {
-		// Over the budget each tenant gives its share, and a tenth more so that this is rare.
-		share := int64(0)
-		if excess > 0 {
-			share = excess*c.bytes/max(t.sum(), 1) + t.budget/10*c.bytes/max(t.sum(), 1)
-		}
-		if err := t.truncate(tenant, c, oldest, share); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// truncateBatch is how many traces one transaction drops.
-const truncateBatch = 500
-
-// truncate drops a tenant's traces from the oldest on, while they are older than the time or bytes are to be freed.
-func (t *Traces) truncate(tenant string, c *chain, oldest time.Time, free int64) error {
-	for done := false; !done && c.Low < c.Next; {
-		next := *c
-		err := t.s.db.Update(func(txn *badger.Txn) error {
-			for range truncateBatch {
-				if done = next.Low >= next.Next; done {
-					break
-				}
-				k := seqKey(tenant, next.Low)
-				item, err := txn.Get(k)
-				if errors.Is(err, badger.ErrKeyNotFound) {
-					next.Low++ // already reported as a gap
-					continue
-				}
-				if err != nil {
-					return err
-				}
-				value, err := item.ValueCopy(nil)
-				if err != nil {
-					return err
-				}
-				payload, err := unseal(k, value)
-				tr, whole := parseTrace(payload)
-				if err == nil && whole && !tr.time.Before(oldest) && free <= 0 {
-					done = true
-					break
-				}
-				size := int64(len(k) + len(value))
-				free -= size
-				next.bytes -= size
-				if err := txn.Delete(k); err != nil {
-					return err
-				}
-				if whole {
-					if err := txn.Delete(makeKey("", kindIndex, []byte(tr.id))); err != nil {
-						return err
-					}
-				}
-				next.Low++
-			}
-			if next.Low == c.Low {
-				return nil
-			}
-			return putHead(txn, tenant, &next)
-		})
-		if err != nil {
-			return err
-		}
-		*c = next
-	}
-	return nil
 }
