@@ -120,94 +120,112 @@ func unpackQ5_KAVX2(w *byte, to *byte, blocks int)
 func unpackQ6_KAVX2(w *byte, to *byte, blocks int)
 
 // tileQ8_01AVX2 adds the products of unpacked Q8_0 blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ8_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ8_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ4_01AVX2 adds the products of unpacked Q4_0 blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ4_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ4_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ5_01AVX2 adds the products of unpacked Q5_0 blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ5_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ5_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ4_K1AVX2 adds the products of unpacked Q4_K blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ4_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ4_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ5_K1AVX2 adds the products of unpacked Q5_K blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ5_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ5_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ6_K1AVX2 adds the products of unpacked Q6_K blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ6_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ6_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ8_02AVX2 adds the products of unpacked Q8_0 blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ8_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ8_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ4_02AVX2 adds the products of unpacked Q4_0 blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ4_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ4_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ5_02AVX2 adds the products of unpacked Q5_0 blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ5_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ5_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ4_K2AVX2 adds the products of unpacked Q4_K blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ4_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ4_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ5_K2AVX2 adds the products of unpacked Q5_K blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ5_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ5_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ6_K2AVX2 adds the products of unpacked Q6_K blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ6_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ6_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ8_03AVX2 adds the products of unpacked Q8_0 blocks with 3 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ8_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ8_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ4_03AVX2 adds the products of unpacked Q4_0 blocks with 3 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ4_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ4_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ5_03AVX2 adds the products of unpacked Q5_0 blocks with 3 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ5_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ5_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ4_K3AVX2 adds the products of unpacked Q4_K blocks with 3 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ4_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ4_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ5_K3AVX2 adds the products of unpacked Q5_K blocks with 3 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ5_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ5_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // tileQ6_K3AVX2 adds the products of unpacked Q6_K blocks with 3 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
 //
 //go:noescape
-func tileQ6_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
+func tileQ6_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
 // interleaveAVX2 lays 16 rows' bytes out by fours: in each of the blocks chunks times 16 bytes, which begin at from and lie
 // rowStride apart, to places that lie dstStride apart.

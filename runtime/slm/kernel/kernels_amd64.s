@@ -8422,9 +8422,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func tileQ8_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, F16C, FMA3
-TEXT ·tileQ8_01AVX2(SB), NOSPLIT, $0-80
+// func tileQ8_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·tileQ8_01AVX2(SB), NOSPLIT, $0-88
 	MOVQ     w+0(FP), AX
 	MOVQ     a+8(FP), CX
 	MOVQ     stride+16(FP), DX
@@ -8435,10 +8435,14 @@ TEXT ·tileQ8_01AVX2(SB), NOSPLIT, $0-80
 	MOVQ     scaleStride+48(FP), BX
 	MOVQ     blocks+56(FP), BX
 	MOVQ     dst+64(FP), SI
+	MOVQ     ahead+80(FP), DI
 	VPCMPEQW Y0, Y0, Y0
 	VPSRLW   $0x0f, Y0, Y0
 
 block:
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	ADDQ         $0x00000080, DI
 	VMOVDQU      (AX), Y1
 	VPABSB       Y1, Y5
 	VMOVDQU      32(AX), Y2
@@ -8560,9 +8564,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func tileQ4_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ4_01AVX2(SB), NOSPLIT, $0-80
+// func tileQ4_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ4_01AVX2(SB), NOSPLIT, $0-88
 	MOVQ    w+0(FP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -8573,10 +8577,14 @@ TEXT ·tileQ4_01AVX2(SB), NOSPLIT, $0-80
 	MOVQ    scaleStride+48(FP), SI
 	MOVQ    blocks+56(FP), SI
 	MOVQ    dst+64(FP), DI
+	MOVQ    ahead+80(FP), R8
 	VMOVUPS (DI), Y0
 	VMOVUPS 32(DI), Y1
 
 block:
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	ADDQ         $0x00000080, R8
 	VMOVDQU      64(AX), Y2
 	VMOVDQU      96(AX), Y3
 	VPBROADCASTD (CX), Y4
@@ -8662,9 +8670,9 @@ DATA oneQ4_01<>+16(SB)/8, $0x0001000100010001
 DATA oneQ4_01<>+24(SB)/8, $0x0001000100010001
 GLOBL oneQ4_01<>(SB), RODATA|NOPTR, $32
 
-// func tileQ5_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ5_01AVX2(SB), NOSPLIT, $0-80
+// func tileQ5_01AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ5_01AVX2(SB), NOSPLIT, $0-88
 	MOVQ w+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -8675,11 +8683,15 @@ TEXT ·tileQ5_01AVX2(SB), NOSPLIT, $0-80
 	MOVQ scaleStride+48(FP), SI
 	MOVQ blocks+56(FP), SI
 	MOVQ dst+64(FP), DI
+	MOVQ ahead+80(FP), R8
 
 block:
 	VPBROADCASTD (DX), Y1
 	VPADDD       Y1, Y1, Y0
 	VPADDD       Y1, Y1, Y1
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	ADDQ         $0x00000080, R8
 	VMOVDQU      64(AX), Y2
 	VMOVDQU      96(AX), Y3
 	VPBROADCASTD (CX), Y4
@@ -8766,9 +8778,9 @@ DATA oneQ5_01<>+16(SB)/8, $0x0001000100010001
 DATA oneQ5_01<>+24(SB)/8, $0x0001000100010001
 GLOBL oneQ5_01<>(SB), RODATA|NOPTR, $32
 
-// func tileQ4_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ4_K1AVX2(SB), NOSPLIT, $0-80
+// func tileQ4_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ4_K1AVX2(SB), NOSPLIT, $0-88
 	MOVQ w+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -8779,6 +8791,7 @@ TEXT ·tileQ4_K1AVX2(SB), NOSPLIT, $0-80
 	MOVQ scaleStride+48(FP), DI
 	MOVQ blocks+56(FP), DI
 	MOVQ dst+64(FP), R8
+	MOVQ ahead+80(FP), R9
 
 block:
 	VMOVDQU      128(AX), Y0
@@ -8820,10 +8833,13 @@ block:
 	VMOVUPS      Y1, 32(SI)
 	VPXOR        Y0, Y0, Y0
 	VPXOR        Y1, Y1, Y1
-	MOVQ         AX, R10
-	MOVQ         $0x00000008, R9
+	MOVQ         AX, R11
+	MOVQ         $0x00000008, R10
 
 part:
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	ADDQ         $0x00000080, R9
 	VMOVDQU      448(AX), Y2
 	VMOVDQU      480(AX), Y3
 	VPBROADCASTD (CX), Y4
@@ -8884,10 +8900,10 @@ part:
 	VPADDD       Y3, Y1, Y1
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000240, AX
-	DECQ         R9
+	DECQ         R10
 	JNE          part
-	VMOVDQU      (R10), Y2
-	VMOVDQU      32(R10), Y3
+	VMOVDQU      (R11), Y2
+	VMOVDQU      32(R11), Y3
 	VBROADCASTSS (BX), Y4
 	VMULPS       Y2, Y4, Y2
 	VCVTDQ2PS    Y0, Y0
@@ -8905,9 +8921,9 @@ part:
 	VZEROUPPER
 	RET
 
-// func tileQ5_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ5_K1AVX2(SB), NOSPLIT, $0-80
+// func tileQ5_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ5_K1AVX2(SB), NOSPLIT, $0-88
 	MOVQ w+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -8918,6 +8934,7 @@ TEXT ·tileQ5_K1AVX2(SB), NOSPLIT, $0-80
 	MOVQ scaleStride+48(FP), DI
 	MOVQ blocks+56(FP), DI
 	MOVQ dst+64(FP), R8
+	MOVQ ahead+80(FP), R9
 
 block:
 	VMOVDQU      128(AX), Y0
@@ -8959,10 +8976,13 @@ block:
 	VMOVUPS      Y1, 32(SI)
 	VPXOR        Y0, Y0, Y0
 	VPXOR        Y1, Y1, Y1
-	MOVQ         AX, R10
-	MOVQ         $0x00000008, R9
+	MOVQ         AX, R11
+	MOVQ         $0x00000008, R10
 
 part:
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	ADDQ         $0x00000080, R9
 	VMOVDQU      448(AX), Y2
 	VMOVDQU      480(AX), Y3
 	VPBROADCASTD (CX), Y4
@@ -9025,10 +9045,10 @@ part:
 	VPADDD       Y3, Y1, Y1
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000240, AX
-	DECQ         R9
+	DECQ         R10
 	JNE          part
-	VMOVDQU      (R10), Y2
-	VMOVDQU      32(R10), Y3
+	VMOVDQU      (R11), Y2
+	VMOVDQU      32(R11), Y3
 	VBROADCASTSS (BX), Y4
 	VMULPS       Y2, Y4, Y2
 	VCVTDQ2PS    Y0, Y0
@@ -9046,9 +9066,9 @@ part:
 	VZEROUPPER
 	RET
 
-// func tileQ6_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ6_K1AVX2(SB), NOSPLIT, $0-80
+// func tileQ6_K1AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ6_K1AVX2(SB), NOSPLIT, $0-88
 	MOVQ w+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -9059,6 +9079,7 @@ TEXT ·tileQ6_K1AVX2(SB), NOSPLIT, $0-80
 	MOVQ scaleStride+48(FP), SI
 	MOVQ blocks+56(FP), SI
 	MOVQ dst+64(FP), DI
+	MOVQ ahead+80(FP), R8
 
 block:
 	VMOVDQU      64(AX), Y0
@@ -9115,10 +9136,12 @@ block:
 	VPADDD       Y2, Y0, Y0
 	VPMADDWD     Y3, Y4, Y2
 	VPADDD       Y2, Y1, Y1
-	MOVQ         AX, R9
-	MOVQ         $0x00000010, R8
+	MOVQ         AX, R10
+	MOVQ         $0x00000010, R9
 
 part:
+	PREFETCHT0   (R8)
+	ADDQ         $0x00000040, R8
 	VMOVDQU      640(AX), Y2
 	VMOVDQU      672(AX), Y3
 	VPBROADCASTD (CX), Y4
@@ -9153,10 +9176,10 @@ part:
 	VPADDD       Y3, Y1, Y1
 	ADDQ         $0x00000010, CX
 	ADDQ         $0x00000140, AX
-	DECQ         R8
+	DECQ         R9
 	JNE          part
-	VMOVDQU      (R9), Y2
-	VMOVDQU      32(R9), Y3
+	VMOVDQU      (R10), Y2
+	VMOVDQU      32(R10), Y3
 	VBROADCASTSS (BX), Y4
 	VMULPS       Y2, Y4, Y2
 	VCVTDQ2PS    Y0, Y0
@@ -9174,9 +9197,9 @@ part:
 	VZEROUPPER
 	RET
 
-// func tileQ8_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, F16C, FMA3
-TEXT ·tileQ8_02AVX2(SB), NOSPLIT, $0-80
+// func tileQ8_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·tileQ8_02AVX2(SB), NOSPLIT, $0-88
 	MOVQ     w+0(FP), AX
 	MOVQ     a+8(FP), CX
 	MOVQ     stride+16(FP), DX
@@ -9187,10 +9210,14 @@ TEXT ·tileQ8_02AVX2(SB), NOSPLIT, $0-80
 	MOVQ     scaleStride+48(FP), SI
 	MOVQ     blocks+56(FP), DI
 	MOVQ     dst+64(FP), R8
+	MOVQ     ahead+80(FP), R9
 	VPCMPEQW Y0, Y0, Y0
 	VPSRLW   $0x0f, Y0, Y0
 
 block:
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	ADDQ         $0x00000080, R9
 	VMOVDQU      (AX), Y3
 	VPABSB       Y3, Y7
 	VMOVDQU      32(AX), Y4
@@ -9391,9 +9418,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func tileQ4_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ4_02AVX2(SB), NOSPLIT, $0-80
+// func tileQ4_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ4_02AVX2(SB), NOSPLIT, $0-88
 	MOVQ    w+0(FP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -9404,12 +9431,16 @@ TEXT ·tileQ4_02AVX2(SB), NOSPLIT, $0-80
 	MOVQ    scaleStride+48(FP), R8
 	MOVQ    blocks+56(FP), R9
 	MOVQ    dst+64(FP), R10
+	MOVQ    ahead+80(FP), R11
 	VMOVUPS (R10), Y0
 	VMOVUPS 32(R10), Y1
 	VMOVUPS 64(R10), Y2
 	VMOVUPS 96(R10), Y3
 
 block:
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	ADDQ         $0x00000080, R11
 	VMOVDQU      64(AX), Y6
 	VMOVDQU      96(AX), Y7
 	VPBROADCASTD (CX), Y5
@@ -9547,9 +9578,9 @@ DATA oneQ4_02<>+16(SB)/8, $0x0001000100010001
 DATA oneQ4_02<>+24(SB)/8, $0x0001000100010001
 GLOBL oneQ4_02<>(SB), RODATA|NOPTR, $32
 
-// func tileQ5_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ5_02AVX2(SB), NOSPLIT, $0-80
+// func tileQ5_02AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ5_02AVX2(SB), NOSPLIT, $0-88
 	MOVQ w+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -9560,6 +9591,7 @@ TEXT ·tileQ5_02AVX2(SB), NOSPLIT, $0-80
 	MOVQ scaleStride+48(FP), R8
 	MOVQ blocks+56(FP), R9
 	MOVQ dst+64(FP), R10
+	MOVQ ahead+80(FP), R11
 
 block:
 	VPBROADCASTD (BX), Y1
@@ -9568,6 +9600,9 @@ block:
 	VPBROADCASTD (BX)(SI*1), Y3
 	VPADDD       Y3, Y3, Y2
 	VPADDD       Y3, Y3, Y3
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	ADDQ         $0x00000080, R11
 	VMOVDQU      64(AX), Y6
 	VMOVDQU      96(AX), Y7
 	VPBROADCASTD (CX), Y5
@@ -9707,9 +9742,9 @@ DATA oneQ5_02<>+16(SB)/8, $0x0001000100010001
 DATA oneQ5_02<>+24(SB)/8, $0x0001000100010001
 GLOBL oneQ5_02<>(SB), RODATA|NOPTR, $32
 
-// func tileQ4_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ4_K2AVX2(SB), NOSPLIT, $0-80
+// func tileQ4_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ4_K2AVX2(SB), NOSPLIT, $0-88
 	MOVQ w+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -9720,6 +9755,7 @@ TEXT ·tileQ4_K2AVX2(SB), NOSPLIT, $0-80
 	MOVQ scaleStride+48(FP), R9
 	MOVQ blocks+56(FP), R10
 	MOVQ dst+64(FP), R11
+	MOVQ ahead+80(FP), R12
 
 block:
 	VMOVDQU      128(AX), Y2
@@ -9790,10 +9826,13 @@ block:
 	VPXOR        Y1, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPXOR        Y3, Y3, Y3
-	MOVQ         AX, R13
-	MOVQ         $0x00000008, R12
+	MOVQ         AX, R14
+	MOVQ         $0x00000008, R13
 
 part:
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	ADDQ         $0x00000080, R12
 	VMOVDQU      448(AX), Y6
 	VMOVDQU      480(AX), Y7
 	VPBROADCASTD (CX), Y5
@@ -9896,10 +9935,10 @@ part:
 	VPADDD       Y7, Y3, Y3
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000240, AX
-	DECQ         R12
+	DECQ         R13
 	JNE          part
-	VMOVDQU      (R13), Y4
-	VMOVDQU      32(R13), Y5
+	VMOVDQU      (R14), Y4
+	VMOVDQU      32(R14), Y5
 	VBROADCASTSS (DI), Y6
 	VMULPS       Y4, Y6, Y7
 	VCVTDQ2PS    Y0, Y0
@@ -9926,9 +9965,9 @@ part:
 	VZEROUPPER
 	RET
 
-// func tileQ5_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ5_K2AVX2(SB), NOSPLIT, $0-80
+// func tileQ5_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ5_K2AVX2(SB), NOSPLIT, $0-88
 	MOVQ w+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -9939,6 +9978,7 @@ TEXT ·tileQ5_K2AVX2(SB), NOSPLIT, $0-80
 	MOVQ scaleStride+48(FP), R9
 	MOVQ blocks+56(FP), R10
 	MOVQ dst+64(FP), R11
+	MOVQ ahead+80(FP), R12
 
 block:
 	VMOVDQU      128(AX), Y2
@@ -10009,10 +10049,13 @@ block:
 	VPXOR        Y1, Y1, Y1
 	VPXOR        Y2, Y2, Y2
 	VPXOR        Y3, Y3, Y3
-	MOVQ         AX, R13
-	MOVQ         $0x00000008, R12
+	MOVQ         AX, R14
+	MOVQ         $0x00000008, R13
 
 part:
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	ADDQ         $0x00000080, R12
 	VMOVDQU      448(AX), Y6
 	VMOVDQU      480(AX), Y7
 	VPBROADCASTD (CX), Y5
@@ -10119,10 +10162,10 @@ part:
 	VPADDD       Y7, Y3, Y3
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000240, AX
-	DECQ         R12
+	DECQ         R13
 	JNE          part
-	VMOVDQU      (R13), Y4
-	VMOVDQU      32(R13), Y5
+	VMOVDQU      (R14), Y4
+	VMOVDQU      32(R14), Y5
 	VBROADCASTSS (DI), Y6
 	VMULPS       Y4, Y6, Y7
 	VCVTDQ2PS    Y0, Y0
@@ -10149,9 +10192,9 @@ part:
 	VZEROUPPER
 	RET
 
-// func tileQ6_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ6_K2AVX2(SB), NOSPLIT, $0-80
+// func tileQ6_K2AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ6_K2AVX2(SB), NOSPLIT, $0-88
 	MOVQ w+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -10162,6 +10205,7 @@ TEXT ·tileQ6_K2AVX2(SB), NOSPLIT, $0-80
 	MOVQ scaleStride+48(FP), R8
 	MOVQ blocks+56(FP), R9
 	MOVQ dst+64(FP), R10
+	MOVQ ahead+80(FP), R11
 
 block:
 	VMOVDQU      64(AX), Y2
@@ -10256,10 +10300,12 @@ block:
 	VPADDD       Y4, Y2, Y2
 	VPMADDWD     Y5, Y6, Y4
 	VPADDD       Y4, Y3, Y3
-	MOVQ         AX, R12
-	MOVQ         $0x00000010, R11
+	MOVQ         AX, R13
+	MOVQ         $0x00000010, R12
 
 part:
+	PREFETCHT0   (R11)
+	ADDQ         $0x00000040, R11
 	VMOVDQU      640(AX), Y6
 	VMOVDQU      672(AX), Y7
 	VPBROADCASTD (CX), Y5
@@ -10318,10 +10364,10 @@ part:
 	VPADDD       Y7, Y3, Y3
 	ADDQ         $0x00000010, CX
 	ADDQ         $0x00000140, AX
-	DECQ         R11
+	DECQ         R12
 	JNE          part
-	VMOVDQU      (R12), Y4
-	VMOVDQU      32(R12), Y5
+	VMOVDQU      (R13), Y4
+	VMOVDQU      32(R13), Y5
 	VBROADCASTSS (DI), Y6
 	VMULPS       Y4, Y6, Y7
 	VCVTDQ2PS    Y0, Y0
@@ -10348,9 +10394,9 @@ part:
 	VZEROUPPER
 	RET
 
-// func tileQ8_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, F16C, FMA3
-TEXT ·tileQ8_03AVX2(SB), NOSPLIT, $0-80
+// func tileQ8_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·tileQ8_03AVX2(SB), NOSPLIT, $0-88
 	MOVQ     w+0(FP), AX
 	MOVQ     a+8(FP), CX
 	MOVQ     stride+16(FP), DX
@@ -10361,10 +10407,14 @@ TEXT ·tileQ8_03AVX2(SB), NOSPLIT, $0-80
 	MOVQ     scaleStride+48(FP), SI
 	MOVQ     blocks+56(FP), DI
 	MOVQ     dst+64(FP), R8
+	MOVQ     ahead+80(FP), R9
 	VPCMPEQW Y0, Y0, Y0
 	VPSRLW   $0x0f, Y0, Y0
 
 block:
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	ADDQ         $0x00000080, R9
 	VMOVDQU      (AX), Y5
 	VPABSB       Y5, Y9
 	VMOVDQU      32(AX), Y6
@@ -10644,9 +10694,9 @@ block:
 	VZEROUPPER
 	RET
 
-// func tileQ4_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ4_03AVX2(SB), NOSPLIT, $0-80
+// func tileQ4_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ4_03AVX2(SB), NOSPLIT, $0-88
 	MOVQ    w+0(FP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -10657,6 +10707,7 @@ TEXT ·tileQ4_03AVX2(SB), NOSPLIT, $0-80
 	MOVQ    scaleStride+48(FP), R8
 	MOVQ    blocks+56(FP), R9
 	MOVQ    dst+64(FP), R10
+	MOVQ    ahead+80(FP), R11
 	VMOVUPS (R10), Y0
 	VMOVUPS 32(R10), Y1
 	VMOVUPS 64(R10), Y2
@@ -10665,6 +10716,9 @@ TEXT ·tileQ4_03AVX2(SB), NOSPLIT, $0-80
 	VMOVUPS 160(R10), Y5
 
 block:
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	ADDQ         $0x00000080, R11
 	VMOVDQU      64(AX), Y10
 	VMOVDQU      96(AX), Y11
 	VPBROADCASTD (CX), Y7
@@ -10854,9 +10908,9 @@ DATA oneQ4_03<>+16(SB)/8, $0x0001000100010001
 DATA oneQ4_03<>+24(SB)/8, $0x0001000100010001
 GLOBL oneQ4_03<>(SB), RODATA|NOPTR, $32
 
-// func tileQ5_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ5_03AVX2(SB), NOSPLIT, $0-80
+// func tileQ5_03AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ5_03AVX2(SB), NOSPLIT, $0-88
 	MOVQ w+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -10867,6 +10921,7 @@ TEXT ·tileQ5_03AVX2(SB), NOSPLIT, $0-80
 	MOVQ scaleStride+48(FP), R8
 	MOVQ blocks+56(FP), R9
 	MOVQ dst+64(FP), R10
+	MOVQ ahead+80(FP), R11
 
 block:
 	VPBROADCASTD (BX), Y1
@@ -10878,6 +10933,9 @@ block:
 	VPBROADCASTD (BX)(SI*2), Y5
 	VPADDD       Y5, Y5, Y4
 	VPADDD       Y5, Y5, Y5
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	ADDQ         $0x00000080, R11
 	VMOVDQU      64(AX), Y10
 	VMOVDQU      96(AX), Y11
 	VPBROADCASTD (CX), Y7
@@ -11070,9 +11128,9 @@ DATA oneQ5_03<>+16(SB)/8, $0x0001000100010001
 DATA oneQ5_03<>+24(SB)/8, $0x0001000100010001
 GLOBL oneQ5_03<>(SB), RODATA|NOPTR, $32
 
-// func tileQ4_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ4_K3AVX2(SB), NOSPLIT, $0-80
+// func tileQ4_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ4_K3AVX2(SB), NOSPLIT, $0-88
 	MOVQ w+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -11083,6 +11141,7 @@ TEXT ·tileQ4_K3AVX2(SB), NOSPLIT, $0-80
 	MOVQ scaleStride+48(FP), R9
 	MOVQ blocks+56(FP), R10
 	MOVQ dst+64(FP), R11
+	MOVQ ahead+80(FP), R12
 
 block:
 	VMOVDQU      128(AX), Y4
@@ -11182,10 +11241,13 @@ block:
 	VPXOR        Y3, Y3, Y3
 	VPXOR        Y4, Y4, Y4
 	VPXOR        Y5, Y5, Y5
-	MOVQ         AX, R13
-	MOVQ         $0x00000008, R12
+	MOVQ         AX, R14
+	MOVQ         $0x00000008, R13
 
 part:
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	ADDQ         $0x00000080, R12
 	VMOVDQU      448(AX), Y10
 	VMOVDQU      480(AX), Y11
 	VPBROADCASTD (CX), Y7
@@ -11330,10 +11392,10 @@ part:
 	VPADDD       Y11, Y5, Y5
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000240, AX
-	DECQ         R12
+	DECQ         R13
 	JNE          part
-	VMOVDQU      (R13), Y6
-	VMOVDQU      32(R13), Y7
+	VMOVDQU      (R14), Y6
+	VMOVDQU      32(R14), Y7
 	VBROADCASTSS (DI), Y8
 	VMULPS       Y6, Y8, Y9
 	VCVTDQ2PS    Y0, Y0
@@ -11369,9 +11431,9 @@ part:
 	VZEROUPPER
 	RET
 
-// func tileQ5_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ5_K3AVX2(SB), NOSPLIT, $0-80
+// func tileQ5_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ5_K3AVX2(SB), NOSPLIT, $0-88
 	MOVQ w+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -11382,6 +11444,7 @@ TEXT ·tileQ5_K3AVX2(SB), NOSPLIT, $0-80
 	MOVQ scaleStride+48(FP), R9
 	MOVQ blocks+56(FP), R10
 	MOVQ dst+64(FP), R11
+	MOVQ ahead+80(FP), R12
 
 block:
 	VMOVDQU      128(AX), Y4
@@ -11481,10 +11544,13 @@ block:
 	VPXOR        Y3, Y3, Y3
 	VPXOR        Y4, Y4, Y4
 	VPXOR        Y5, Y5, Y5
-	MOVQ         AX, R13
-	MOVQ         $0x00000008, R12
+	MOVQ         AX, R14
+	MOVQ         $0x00000008, R13
 
 part:
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	ADDQ         $0x00000080, R12
 	VMOVDQU      448(AX), Y10
 	VMOVDQU      480(AX), Y11
 	VPBROADCASTD (CX), Y7
@@ -11635,10 +11701,10 @@ part:
 	VPADDD       Y11, Y5, Y5
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000240, AX
-	DECQ         R12
+	DECQ         R13
 	JNE          part
-	VMOVDQU      (R13), Y6
-	VMOVDQU      32(R13), Y7
+	VMOVDQU      (R14), Y6
+	VMOVDQU      32(R14), Y7
 	VBROADCASTSS (DI), Y8
 	VMULPS       Y6, Y8, Y9
 	VCVTDQ2PS    Y0, Y0
@@ -11674,9 +11740,9 @@ part:
 	VZEROUPPER
 	RET
 
-// func tileQ6_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tileQ6_K3AVX2(SB), NOSPLIT, $0-80
+// func tileQ6_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileQ6_K3AVX2(SB), NOSPLIT, $0-88
 	MOVQ w+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -11687,6 +11753,7 @@ TEXT ·tileQ6_K3AVX2(SB), NOSPLIT, $0-80
 	MOVQ scaleStride+48(FP), R8
 	MOVQ blocks+56(FP), R9
 	MOVQ dst+64(FP), R10
+	MOVQ ahead+80(FP), R11
 
 block:
 	VMOVDQU      64(AX), Y4
@@ -11819,10 +11886,12 @@ block:
 	VPADDD       Y6, Y4, Y4
 	VPMADDWD     Y7, Y8, Y6
 	VPADDD       Y6, Y5, Y5
-	MOVQ         AX, R12
-	MOVQ         $0x00000010, R11
+	MOVQ         AX, R13
+	MOVQ         $0x00000010, R12
 
 part:
+	PREFETCHT0   (R11)
+	ADDQ         $0x00000040, R11
 	VMOVDQU      640(AX), Y10
 	VMOVDQU      672(AX), Y11
 	VPBROADCASTD (CX), Y7
@@ -11905,10 +11974,10 @@ part:
 	VPADDD       Y11, Y5, Y5
 	ADDQ         $0x00000010, CX
 	ADDQ         $0x00000140, AX
-	DECQ         R11
+	DECQ         R12
 	JNE          part
-	VMOVDQU      (R12), Y6
-	VMOVDQU      32(R12), Y7
+	VMOVDQU      (R13), Y6
+	VMOVDQU      32(R13), Y7
 	VBROADCASTSS (DI), Y8
 	VMULPS       Y6, Y8, Y9
 	VCVTDQ2PS    Y0, Y0

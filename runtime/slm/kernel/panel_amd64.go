@@ -30,7 +30,10 @@ func panelInAVX2(t Type, panel []byte, a *activation, dst []float32) {
 }
 
 // tile multiplies an unpacked slice with some rows.
-type tile func(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride, blocks int, dst, low *float32)
+type tile func(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride, blocks int, dst, low *float32, ahead uintptr)
+
+// tileAhead is how many bytes a tile fetches of what comes next while it multiplies 32 columns.
+const tileAhead = 128
 
 // tileKernels are a format's: what unpacks a slice (nil: it is multiplied as it is), the bytes of an unpacked block, and
 // the tiles of one, two and three rows.
@@ -70,12 +73,16 @@ func tilesInAVX2(t tiles, s *slice) {
 		sums, sumsStride = unsafe.Pointer(&t.batch.sums[first/16:][:t.n*t.blocks*16][0]), t.blocks*32
 	}
 	out, low := s.out[:t.n*panelRows], s.low[:t.n*panelRows]
+	size := t.blocks * panelRows * t.kind.BlockBytes()
+	ahead, fetched := uintptr(unsafe.Pointer(unsafe.SliceData(t.panel)))+uintptr(size), 0 // the next slice; fetching never faults
 	for k, rows := 0, 0; k < t.n; k += rows {
 		rows = min(3, t.n-k)
 		if t.n-k == 4 {
 			rows = 2
 		}
-		kernels.tiles[rows-1](w, &q[k*t.width], t.width, (*byte)(unsafe.Add(sums, k*sumsStride)), sumsStride, &scale[k*t.blocks], t.blocks*4, t.blocks, &out[k*panelRows], &low[k*panelRows])
+		kernels.tiles[rows-1](w, &q[k*t.width], t.width, (*byte)(unsafe.Add(sums, k*sumsStride)), sumsStride, &scale[k*t.blocks], t.blocks*4, t.blocks, &out[k*panelRows], &low[k*panelRows],
+			ahead+uintptr(fetched))
+		fetched = min(fetched+t.width*tileAhead/32, size)
 	}
 }
 

@@ -72,17 +72,29 @@ func (f tileFormat) bytes() int { return f.part(f.parts) }
 type tiler struct {
 	rows                                       int
 	w, a, stride, sums, sumsStride, scale, low Register
-	scaleStride, blocks, dst                   Register
+	scaleStride, blocks, dst, ahead            Register
 }
 
-const tileSignature = "func(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32)"
+const tileSignature = "func(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)"
 
 // newTiler begins a tile's function.
 func newTiler(name string, rows int) *tiler {
 	function(fmt.Sprintf("tile%s%dAVX2", name, rows), tileSignature,
-		fmt.Sprintf("tile%s%dAVX2 adds the products of unpacked %s blocks with %d rows of activations to dst, rows x 16. Strides are in bytes.", name, rows, name, rows))
+		fmt.Sprintf("tile%s%dAVX2 adds the products of unpacked %s blocks with %d rows of activations to dst, rows x 16. Strides are in bytes.\n// On the way it fetches what lies ahead, %d bytes for 32 columns.", name, rows, name, rows, tileAhead))
 	return &tiler{rows, pointer("w"), pointer("a"), pointer("stride"), pointer("sums"), pointer("sumsStride"), pointer("scale"), pointer("low"),
-		pointer("scaleStride"), pointer("blocks"), pointer("dst")}
+		pointer("scaleStride"), pointer("blocks"), pointer("dst"), pointer("ahead")}
+}
+
+// tileAhead is how much a tile fetches of what comes next while it multiplies 32 columns: memory would rest meanwhile.
+const tileAhead = 128
+
+// fetch is called once for so many columns.
+func (t *tiler) fetch(columns int) {
+	n := tileAhead * columns / 32
+	for i := 0; i < n; i += 64 {
+		PREFETCHT0(at(t.ahead, i))
+	}
+	ADDQ(U32(uint32(n)), t.ahead)
 }
 
 // row is where row t has what row 0 has at an offset.
@@ -226,6 +238,7 @@ func (f tileFormat) tile(rows int) {
 		MOVQ(U32(uint32(f.parts)), parts)
 		Label("part")
 	}
+	t.fetch(f.groups * 4)
 	for first := 0; first < f.groups; first += f.fit {
 		sum := t.ints()
 		for g := first; g < first+f.fit; g++ {
@@ -293,6 +306,7 @@ func tileQ8_0(rows int) {
 	one := words()
 	Label("block")
 	total := t.ints()
+	t.fetch(32)
 	for g := range 8 {
 		var w, size [2]VecVirtual
 		for h := range w {
