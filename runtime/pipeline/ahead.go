@@ -4,49 +4,45 @@ import (
 	"bytes"
 	"context"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/wasm"
 )
 
-// ahead is the plugin calls of a request that were begun before their turn, on the guess that no stage before theirs
+// ahead is the plugin calls of a request that may be made before their turn, on the guess that no stage before theirs
 // changes the request. A call whose turn comes takes the result of the one with the same input; where a guard did change
 // something the input is another, and the call is made as if nothing had been begun. Only plugins without capabilities are
 // called ahead: calling them in vain has no effect.
+//
+// Other processors take the calls in order while the first guard is called on the request's own. When that has to wait
+// for one of them, it makes those that nobody has taken yet.
 type ahead struct {
-	of map[*Stage][]*aheadCall
+	calls  []*aheadCall
+	ctx    context.Context // not stopped with the request, whose end an instance in work would not survive: time limits do
+	tenant string
+	over   atomic.Bool // what nobody has taken is not needed any more
 }
 
 type aheadCall struct {
+	stage  *Stage
 	export string
 	input  []byte
+	taken  atomic.Bool
 	done   chan struct{}
 	res    wasm.Result
 	err    error
 }
 
-// begin starts the calls of the guards after the first, and that of the router. They run on while the first guard is
-// called, and are not stopped with the request, whose end an instance in work would not survive: their own time limits do.
+// begin lists the calls of the guards after the first, and that of the router, and lets other processors take them.
 func (a *ahead) begin(x *exchange) {
-	if runtime.GOMAXPROCS(0) < 2 || len(x.route.Input) == 0 {
+	processors := runtime.GOMAXPROCS(0)
+	if processors < 2 || len(x.route.Input) == 0 {
 		return
 	}
-	ctx := context.WithoutCancel(x.ctx)
-	tenant := x.req.Tenant
-	start := func(s *Stage, calls []*aheadCall) {
-		if a.of == nil {
-			a.of = map[*Stage][]*aheadCall{}
-		}
-		a.of[s] = calls
-		go func() {
-			for _, c := range calls {
-				c.res, c.err = s.Plugin.Call(ctx, wasm.Call{Export: c.export, Input: c.input, Tenant: tenant, Timeout: s.Timeout})
-				close(c.done)
-			}
-		}()
-	}
-	call := func(export string, input []byte) *aheadCall {
-		return &aheadCall{export: export, input: input, done: make(chan struct{})}
+	a.ctx, a.tenant = context.WithoutCancel(x.ctx), x.req.Tenant
+	add := func(s *Stage, export string, input []byte) {
+		a.calls = append(a.calls, &aheadCall{stage: s, export: export, input: input, done: make(chan struct{})})
 	}
 	texts := x.inputTexts()
 	for i := range x.route.Input[1:] {
@@ -54,26 +50,58 @@ func (a *ahead) begin(x *exchange) {
 		if !s.Pure {
 			continue
 		}
-		var calls []*aheadCall
 		for _, t := range texts {
 			if content := t.get(); content != "" {
-				calls = append(calls, call(hook.ExportGuard, x.guardRequest(t, content).AppendJSON(nil)))
+				add(s, hook.ExportGuard, x.guardRequest(t, content).AppendJSON(nil))
 			}
 		}
-		start(s, calls)
 	}
 	if s := x.route.Router; s != nil && s.Pure {
 		if models := x.models(); len(models) > 0 {
-			start(s, []*aheadCall{call(hook.ExportRoute, x.routeRequest(models).AppendJSON(nil))})
+			add(s, hook.ExportRoute, x.routeRequest(models).AppendJSON(nil))
 		}
+	}
+	for range min(processors-1, len(a.calls)) {
+		go func() {
+			for _, c := range a.calls {
+				if a.over.Load() {
+					return
+				}
+				a.make(c)
+			}
+		}()
 	}
 }
 
-// take returns the result of the call if it was begun.
+// end leaves out the calls that nobody has taken.
+func (a *ahead) end() { a.over.Store(true) }
+
+// make makes a call unless someone has taken it.
+func (a *ahead) make(c *aheadCall) bool {
+	if c.taken.Swap(true) {
+		return false
+	}
+	c.res, c.err = c.stage.Plugin.Call(a.ctx, wasm.Call{Export: c.export, Input: c.input, Tenant: a.tenant, Timeout: c.stage.Timeout})
+	close(c.done)
+	return true
+}
+
+// take returns the result of the call if it is one of those that are made ahead.
 func (a *ahead) take(ctx context.Context, s *Stage, export string, input []byte) (wasm.Result, error, bool) {
-	for _, c := range a.of[s] {
-		if c.export != export || !bytes.Equal(c.input, input) {
+	for _, c := range a.calls {
+		if c.stage != s || c.export != export || !bytes.Equal(c.input, input) {
 			continue
+		}
+		if a.make(c) {
+			return c.res, c.err, true
+		}
+		for _, other := range a.calls {
+			select {
+			case <-c.done:
+				return c.res, c.err, true
+			default:
+				a.make(other)
+			}
 		}
 		select {
 		case <-c.done:

@@ -300,6 +300,7 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 	}()
 
 	x.ahead.begin(x)
+	defer x.ahead.end()
 	if err := x.guardInput(); err != nil {
 		return err
 	}

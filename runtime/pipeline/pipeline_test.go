@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,14 +19,14 @@ import (
 // plugin is a plugin in Go, so that a test can hold still what a guest would decide.
 type plugin struct {
 	name  string
-	calls int
+	calls atomic.Int64
 	call  func(c wasm.Call) ([]byte, error)
 }
 
 func (p *plugin) Name() string   { return p.name }
 func (p *plugin) Digest() string { return "sha256:" + p.name }
 func (p *plugin) Call(_ context.Context, c wasm.Call) (wasm.Result, error) {
-	p.calls++
+	p.calls.Add(1)
 	out, err := p.call(c)
 	return wasm.Result{Output: out, Duration: time.Microsecond, Fuel: 7}, err
 }
@@ -313,8 +314,8 @@ func TestRun_ToolLoopRunsHostToolsAndTellsTheModel(t *testing.T) {
 	p, tools := calculator()
 	m := &model{id: "m", rounds: []round{{calls: call("calculator", `{"expression":"17*23"}`)}, says("It is 391.")}}
 	a := ask(t, newPipeline(), &Route{Name: "default", Models: []Model{m}, Tools: tools}, offering("calculator"))
-	if a.err != nil || a.texts[0] != "It is 391." || p.calls != 1 || len(a.calls) != 0 {
-		t.Fatalf("got %+v, tool ran %d times", a, p.calls)
+	if a.err != nil || a.texts[0] != "It is 391." || p.calls.Load() != 1 || len(a.calls) != 0 {
+		t.Fatalf("got %+v, tool ran %d times", a, p.calls.Load())
 	}
 	said := m.prompts[1].Messages
 	if last := said[len(said)-1]; last.Role != "tool" || last.Content != "391" || last.ToolCallID != "c1" {
@@ -326,8 +327,8 @@ func TestRun_ToolLoopIsBoundedAndRepeatsNoCall(t *testing.T) {
 	p, tools := calculator()
 	m := &model{id: "m", rounds: []round{{calls: call("calculator", `{}`)}}}
 	a := ask(t, newPipeline(), &Route{Name: "default", Models: []Model{m}, Tools: tools}, offering("calculator"))
-	if a.err != nil || p.calls != 1 || len(m.prompts) != 3 || m.prompts[2].Tools != nil {
-		t.Errorf("err %v, tool ran %d times, model %d times", a.err, p.calls, len(m.prompts))
+	if a.err != nil || p.calls.Load() != 1 || len(m.prompts) != 3 || m.prompts[2].Tools != nil {
+		t.Errorf("err %v, tool ran %d times, model %d times", a.err, p.calls.Load(), len(m.prompts))
 	}
 }
 
@@ -338,10 +339,10 @@ func TestRun_RouterMayAskForATool(t *testing.T) {
 	}}
 	m := &model{id: "m", rounds: []round{says("391")}}
 	route := &Route{Name: "default", Models: []Model{m}, Tools: tools, Router: &Stage{Plugin: router}}
-	if a := ask(t, newPipeline(), route, offering("calculator")); a.err != nil || p.calls != 1 || len(m.prompts[0].Messages) != 3 {
-		t.Errorf("err %v, tool ran %d times, prompt %+v", a.err, p.calls, m.prompts)
+	if a := ask(t, newPipeline(), route, offering("calculator")); a.err != nil || p.calls.Load() != 1 || len(m.prompts[0].Messages) != 3 {
+		t.Errorf("err %v, tool ran %d times, prompt %+v", a.err, p.calls.Load(), m.prompts)
 	}
-	if a := ask(t, newPipeline(), route, chat("what is 17*23")); a.trace.Stages[0].Error == nil || p.calls != 1 {
+	if a := ask(t, newPipeline(), route, chat("what is 17*23")); a.trace.Stages[0].Error == nil || p.calls.Load() != 1 {
 		t.Errorf("a tool ran that nobody offered: %+v", a.trace.Stages[0])
 	}
 }
@@ -350,7 +351,7 @@ func TestRun_ClientToolsGoToTheClient(t *testing.T) {
 	p, tools := calculator()
 	m := &model{id: "m", rounds: []round{{calls: call("weather", `{}`)}}}
 	a := ask(t, newPipeline(), &Route{Name: "default", Models: []Model{m}, Tools: tools}, offering("weather"))
-	if a.err != nil || len(a.calls) != 1 || a.finish[0] != "tool_calls" || p.calls != 0 {
+	if a.err != nil || len(a.calls) != 1 || a.finish[0] != "tool_calls" || p.calls.Load() != 0 {
 		t.Errorf("got %+v", a)
 	}
 }
@@ -417,8 +418,8 @@ func TestOutput_FailedOpenGuardIsCalledOnce(t *testing.T) {
 	g := failing("g")
 	m := &model{id: "m", rounds: []round{says("a", "b", "c")}}
 	a := ask(t, newPipeline(), &Route{Name: "default", Models: []Model{m}, Output: []Stage{{Plugin: g, Open: true}}, Window: 64}, chat("x"))
-	if a.err != nil || a.texts[0] != "abc" || g.calls != 1 {
-		t.Errorf("text %q, calls %d, err %v", a.texts[0], g.calls, a.err)
+	if a.err != nil || a.texts[0] != "abc" || g.calls.Load() != 1 {
+		t.Errorf("text %q, calls %d, err %v", a.texts[0], g.calls.Load(), a.err)
 	}
 }
 
