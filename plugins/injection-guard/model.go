@@ -10,7 +10,7 @@ import (
 // (feature hashing, Weinberger et al. 2009), one set of weights for what users write and one for data, where even a
 // harmless request is out of place. ./train makes the weights from grammars of attacks and of harmless texts.
 //
-//go:generate go run ./train -o weights.bin
+//go:generate go -C ../.. run ./plugins/injection-guard/train -o plugins/injection-guard/weights.bin
 //go:embed weights.bin
 var weightsFile string
 

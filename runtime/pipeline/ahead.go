@@ -67,7 +67,7 @@ func (a *ahead) begin(x *exchange) {
 				if a.over.Load() {
 					return
 				}
-				a.make(c)
+				a.do(c)
 			}
 		}()
 	}
@@ -76,8 +76,8 @@ func (a *ahead) begin(x *exchange) {
 // end leaves out the calls that nobody has taken.
 func (a *ahead) end() { a.over.Store(true) }
 
-// make makes a call unless someone has taken it.
-func (a *ahead) make(c *aheadCall) bool {
+// do makes a call unless someone has taken it.
+func (a *ahead) do(c *aheadCall) bool {
 	if c.taken.Swap(true) {
 		return false
 	}
@@ -92,7 +92,7 @@ func (a *ahead) take(ctx context.Context, s *Stage, export string, input []byte)
 		if c.stage != s || c.export != export || !bytes.Equal(c.input, input) {
 			continue
 		}
-		if a.make(c) {
+		if a.do(c) {
 			return c.res, c.err, true
 		}
 		for _, other := range a.calls {
@@ -100,7 +100,7 @@ func (a *ahead) take(ctx context.Context, s *Stage, export string, input []byte)
 			case <-c.done:
 				return c.res, c.err, true
 			default:
-				a.make(other)
+				a.do(other)
 			}
 		}
 		select {

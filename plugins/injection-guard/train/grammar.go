@@ -4,6 +4,8 @@ import (
 	"embed"
 	"math/rand/v2"
 	"strings"
+
+	"github.com/ledge-run/ledge/plugins/internal/frames"
 )
 
 //go:embed grammar/*.txt
@@ -43,27 +45,12 @@ func expand(t string, rng *rand.Rand) string {
 	for i := 0; i < len(t); {
 		switch t[i] {
 		case '[':
-			depth, from, j := 0, i+1, i+1
-			var options []string
-			for ; ; j++ {
-				if j >= len(t) {
-					panic("unbalanced: " + t)
-				}
-				if t[j] == '[' {
-					depth++
-				} else if t[j] == ']' {
-					if depth == 0 {
-						break
-					}
-					depth--
-				} else if t[j] == '|' && depth == 0 {
-					options = append(options, t[from:j])
-					from = j + 1
-				}
+			options, after, ok := frames.Options(t, i)
+			if !ok {
+				panic("unbalanced: " + t)
 			}
-			options = append(options, t[from:j])
 			b.WriteString(expand(options[rng.IntN(len(options))], rng))
-			i = j + 1
+			i = after
 		case '{':
 			j := strings.IndexByte(t[i:], '}')
 			value, ok := slots[t[i+1:i+max(j, 1)]]

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ledge-run/ledge/plugins/internal/frames"
 	"github.com/ledge-run/ledge/plugins/router/requests"
 )
 
@@ -49,26 +50,11 @@ func expand(t string, slots map[string]string, rng *rand.Rand) (string, error) {
 		var inner string
 		switch t[i] {
 		case '[':
-			depth, from, j := 0, i+1, i+1
-			var options []string
-			for ; ; j++ {
-				if j >= len(t) {
-					return "", fmt.Errorf("a bracket is not closed")
-				}
-				if t[j] == '[' {
-					depth++
-				} else if t[j] == ']' {
-					if depth == 0 {
-						break
-					}
-					depth--
-				} else if t[j] == '|' && depth == 0 {
-					options = append(options, t[from:j])
-					from = j + 1
-				}
+			options, after, ok := frames.Options(t, i)
+			if !ok {
+				return "", fmt.Errorf("a bracket is not closed")
 			}
-			options = append(options, t[from:j])
-			inner, i = options[rng.IntN(len(options))], j+1
+			inner, i = options[rng.IntN(len(options))], after
 		case '{':
 			name, _, _ := strings.Cut(t[i+1:], "}")
 			value, ok := slots[name]

@@ -65,12 +65,12 @@ func run(out, dir, frames string, n, epochs, folds int, verbose bool, check stri
 					rest = append(rest, s)
 				}
 			}
-			m := fit(append(rest, made...), epochs, rng)
+			m := fit(append(rest, made...), epochs)
 			right += m.count(fold, verbose)
 		}
 		fmt.Printf("of %d folds %.1f%% right\n", folds, 100*float64(right)/float64(len(fitted)))
 	}
-	m := fit(append(slices.Clone(fitted), made...), epochs, rng)
+	m := fit(append(slices.Clone(fitted), made...), epochs)
 	fmt.Printf("fitted %.1f%%, frames %.1f%%, held out %.1f%% right\n", percent(m.count(fitted, false), fitted),
 		percent(m.count(made, false), made), percent(m.count(heldOut, verbose), heldOut))
 	if check != "" {
@@ -152,7 +152,8 @@ const (
 )
 
 // fit minimises the logistic losses with AdaGrad.
-func fit(all []sample, epochs int, rng *rand.Rand) *model {
+func fit(all []sample, epochs int) *model {
+	rng := rand.New(rand.NewPCG(1, 2)) // of its own: what else a run does must not change the weights
 	m := &model{}
 	var square [2][router.Buckets]float64
 	biasSquare := [2]float64{1, 1}
