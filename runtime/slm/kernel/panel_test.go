@@ -110,36 +110,43 @@ func TestSpreadBits_IsATransposition(t *testing.T) {
 	}
 }
 
-// BenchmarkPanels walks 128 MB of weights on one thread; compare with BenchmarkReadMemory.
+// BenchmarkPanels walks 128 MB of weights on one thread; compare with BenchmarkReadMemory. What it does of 128 rows, which
+// the second-level cache holds, is what the kernels do where memory is not the limit.
 func BenchmarkPanels(b *testing.B) {
-	if !active.panels {
-		b.Skip("no kernels for panels on this machine")
-	}
 	const cols = 2048
 	pool := NewPool(1)
 	defer pool.Close()
-	for _, typ := range panelTypes {
-		rows := 128 << 20 / typ.RowBytes(cols) / panelRows * panelRows
-		m := randomMatrix(rand.New(rand.NewPCG(1, 1)), typ, panelRows, cols, false)
-		for len(m.Data) < rows*typ.RowBytes(cols) {
-			m.Data = append(m.Data, m.Data...)
+	for _, p := range available() {
+		if !p.panels {
+			continue
 		}
-		m.Rows, m.Data = rows, m.Data[:rows*typ.RowBytes(cols)]
-		prepared(b, pool, &m)
-		for _, n := range []int{1, 8, 512} {
-			part := m
-			if n > 1 {
-				part.Rows = 512
-			}
-			b.Run(fmt.Sprintf("%s/rows%d", typ, n), func(b *testing.B) {
-				x, dst := randomVector(rand.New(rand.NewPCG(1, 2)), n*cols), make([]float32, n*part.Rows)
-				var ws Workspace
-				b.SetBytes(int64(part.Rows * typ.RowBytes(cols)))
-				for b.Loop() {
-					MatMul(pool, &ws, &part, dst, x, n)
+		b.Run(p.name, func(b *testing.B) {
+			use(b, p)
+			for _, typ := range panelTypes {
+				rows := 128 << 20 / typ.RowBytes(cols) / panelRows * panelRows
+				m := randomMatrix(rand.New(rand.NewPCG(1, 1)), typ, panelRows, cols, false)
+				for len(m.Data) < rows*typ.RowBytes(cols) {
+					m.Data = append(m.Data, m.Data...)
 				}
-				b.ReportMetric(2*float64(part.Rows)*cols*float64(n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "Gflop/s")
-			})
-		}
+				m.Rows, m.Data = rows, m.Data[:rows*typ.RowBytes(cols)]
+				prepared(b, pool, &m)
+				for _, c := range []struct {
+					name    string
+					n, rows int
+				}{{"rows1", 1, rows}, {"cached", 1, 128}, {"rows8", 8, 512}, {"rows512", 512, 512}} {
+					part := m
+					part.Rows = c.rows
+					b.Run(typ.String()+"/"+c.name, func(b *testing.B) {
+						x, dst := randomVector(rand.New(rand.NewPCG(1, 2)), c.n*cols), make([]float32, c.n*part.Rows)
+						var ws Workspace
+						b.SetBytes(int64(part.Rows * typ.RowBytes(cols)))
+						for b.Loop() {
+							MatMul(pool, &ws, &part, dst, x, c.n)
+						}
+						b.ReportMetric(2*float64(part.Rows)*cols*float64(c.n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "Gflop/s")
+					})
+				}
+			}
+		})
 	}
 }
