@@ -48,3 +48,12 @@ func choose(wanted string, paths []path) path {
 
 // Path names the kernels that run on this machine.
 func Path() string { return active.name }
+
+// Paths names the kernels that this machine can run, the fastest ones last; LEDGE_KERNEL chooses among them.
+func Paths() []string {
+	var out []string
+	for _, p := range available() {
+		out = append(out, p.name)
+	}
+	return out
+}
