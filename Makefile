@@ -88,6 +88,12 @@ REST ?= 0s
 soak-engine: ## mixed load on the engine for DURATION (1h): each answer equals its solo run, nothing leaks or stalls
 	$(GO) test ./runtime/slm/engine -run TestSoak -soak $(DURATION) -soak-rest $(REST) -v -timeout 0
 
+.PHONY: test-avx512
+test-avx512: ## hold the AVX-512 kernels against the AVX2 ones in an emulator (bench/slm/emulate/setup.sh installs it)
+	@mkdir -p bin
+	$(GO) test -c -o bin/kernel.test ./runtime/slm/kernel
+	cd bench/slm/emulate && LD_PRELOAD=$$PWD/bochs/shim.so bochs/venv/bin/python compare.py ../../../bin/kernel.test 3
+
 QEMU_ARM64 ?= qemu-aarch64-static
 .PHONY: test-arm64
 test-arm64: ## test the arm64 kernels, and models against llama.cpp's references, under qemu where it is installed
