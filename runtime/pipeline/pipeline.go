@@ -138,9 +138,10 @@ type Route struct {
 	Output       []Stage
 	Answer       []Stage // judge the whole answer; nothing of it leaves before
 	CachePlan    *Stage
-	Fallback     []Model // asked in turn when the model fails before its first text
-	SafeAnswer   string  // said when they fail as well; empty: the error is
-	GoOn         bool    // an answer that broke off may be gone on with by another model
+	LeftOut      []string // models that are not among them because they are remote and the appliance is offline
+	Fallback     []Model  // asked in turn when the model fails before its first text
+	SafeAnswer   string   // said when they fail as well; empty: the error is
+	GoOn         bool     // an answer that broke off may be gone on with by another model
 	CacheTTL     time.Duration
 	CacheStale   time.Duration // how long an answer is still given beyond its TTL, while a new one is made
 	Tools        []HostTool
@@ -313,6 +314,7 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 		}
 	}
 	x.noteUndescribed()
+	x.noteLeftOut()
 	if err := x.planCache(); err != nil {
 		return err
 	}
