@@ -102,6 +102,17 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 		}
 		route.Retrieve = r.retrieve(cfg.Retrieve, guards)
 	}
+	if k := cfg.Cascade; k != nil {
+		fmt.Fprintf(version, "cascade %g %d %q %+v %t %q\n", k.AcceptFrom(), k.Samples, k.Refusals, k.Judges, k.Human, k.Handover)
+		judges, err := stages(k.Judges, hook.ExportGuard)
+		if err != nil {
+			return nil, err
+		}
+		route.Cascade = &pipeline.Cascade{Accept: k.AcceptFrom(), Samples: k.Samples, Judges: judges, Human: k.Human, Handover: k.Handover}
+		for _, phrase := range k.Refusals {
+			route.Cascade.Refusals = append(route.Cascade.Refusals, strings.ToLower(phrase))
+		}
+	}
 	for _, t := range cfg.Tools {
 		if _, err := stages([]config.Stage{{Plugin: t}}, manifest.HookTools); err != nil {
 			return nil, err

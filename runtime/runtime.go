@@ -116,7 +116,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	r.pipe = pipeline.Pipeline{
 		Limits: pipeline.Limits{MaxTokens: cfg.Limits.MaxTokens, ToolRounds: cfg.Limits.ToolRounds},
 		Cache:  cacheStore{r.store.Cache()}, CacheTTL: cfg.Cache.TTL.D(), Meanings: r.meanings,
-		Log: o.Logger, Prompts: cfg.Trace.Prompts, Now: time.Now,
+		Log: o.Logger, Prompts: cfg.Trace.Prompts, Now: time.Now, Hand: r.handOver,
 		Trace: func(t *pipeline.Trace) { r.record(t, o.OnTrace) },
 	}
 	if err = r.openDocuments(); err != nil {
@@ -235,7 +235,9 @@ func (r *Runtime) run(ctx context.Context, who Identity, req *pipeline.Request, 
 		client := emit
 		emit = func(e pipeline.Event) error {
 			if e.Start != nil {
-				e.Start.Headers = limitHeaders(lease.State())
+				headers := limitHeaders(lease.State())
+				maps.Copy(headers, e.Start.Headers)
+				e.Start.Headers = headers
 			}
 			return client(e)
 		}

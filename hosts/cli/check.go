@@ -96,6 +96,9 @@ func failureModes(cfg *config.Config) []failureMode {
 		for _, t := range r.Tools {
 			add("tool", config.Stage{Plugin: t, OnError: "open"})
 		}
+		if r.Cascade != nil {
+			add("judge", r.Cascade.Judges...)
+		}
 		add("guard.answer", r.Guards.Answer...)
 		add("guard.output", r.Guards.Output...)
 	}

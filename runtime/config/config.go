@@ -183,6 +183,7 @@ type Route struct {
 	Guards        Guards    `yaml:"guards"`
 	Transform     []Stage   `yaml:"transform"` // http-wasm filters around the route, the outermost first
 	Retrieve      *Retrieve `yaml:"retrieve"`  // nil: the route answers without documents
+	Cascade       *Cascade  `yaml:"cascade"`   // nil: what the chosen model answers is the answer
 	Cache         CacheUse  `yaml:"cache"`
 	Tools         []string  `yaml:"tools"`
 	OfferTools    bool      `yaml:"offer_tools"` // offer them to the model even when the client offers none

@@ -396,6 +396,7 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 			stage(fmt.Sprintf("%s.guards.%s[%d]", path, list.name, i), &list.stages[i], "closed")
 		}
 	}
+	c.validateCascade(path, r, stage, add)
 	for i := range r.Transform {
 		at := fmt.Sprintf("%s.transform[%d]", path, i)
 		if stage(at, &r.Transform[i], "closed"); r.Transform[i].Shadow() {
