@@ -71,8 +71,9 @@ soak: build ## 2,000 requests with random disconnects, then leak checks
 	$(GO) test ./hosts/edge -run Soak -soak 2000 -v -timeout 20m
 
 .PHONY: faults
-faults: ## 10,000 requests against a hostile upstream
+faults: plugins ## 10,000 requests to a hostile upstream, by its client alone and through the whole appliance
 	$(GO) test ./runtime/upstream -run HostileUpstream -fault-requests 10000 -v -timeout 20m
+	$(GO) test ./hosts/edge -run TestFaults -fault-requests 10000 -v -timeout 20m
 
 .PHONY: soak-sandbox
 soak-sandbox: plugins ## a million plugin calls and 1,000 reloads under traffic, then compare memory

@@ -52,8 +52,9 @@ func open(t testing.TB, dir string, opts ...options) *appliance {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	if testing.Verbose() {
-		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(os.Getenv("LEDGE_TEST_LOG"))); err == nil { // debug, info, warn
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	}
 	metrics := NewMetrics()
 	rt, err := runtime.New(context.Background(), cfg, runtime.Options{Logger: log, OnTrace: metrics.Observe})
