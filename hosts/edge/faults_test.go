@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -341,6 +342,8 @@ func (f *faultRun) report() {
 	}
 }
 
+var breakerChange = regexp.MustCompile(`breaker (\w+ to \w+)`)
+
 // compareTraces checks that every request's trace has the status its client saw, and that the transitions of the breaker
 // that traces tell of follow upon each other, none missing.
 func (f *faultRun) compareTraces() {
@@ -358,10 +361,8 @@ func (f *faultRun) compareTraces() {
 			}
 		}
 		for _, e := range tr.Stages {
-			for part := range strings.SplitSeq(e.Reason, "; ") {
-				if change, ok := strings.CutPrefix(part, "breaker "); ok {
-					changes = append(changes, change)
-				}
+			for _, m := range breakerChange.FindAllStringSubmatch(e.Reason, -1) {
+				changes = append(changes, m[1])
 			}
 		}
 		return nil
