@@ -207,7 +207,7 @@ func inTurn(ctx context.Context, ways []*way, at int, k kind, s *settings) error
 				request := w.client.request(prompt(i, k.size), k.stream)
 				t, err := w.client.ask(time.Now(), request, k.stream)
 				if err != nil {
-					return fmt.Errorf("%s: %w", w.Name, err)
+					return fmt.Errorf("%s, %s, request %d: %w", w.Name, k.name, i, err)
 				}
 				if i >= s.warm {
 					r := w.Kinds[at]

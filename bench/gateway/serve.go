@@ -109,6 +109,7 @@ func (s *servers) portkey(server string) (*way, error) {
 	}
 	_, port, _ := net.SplitHostPort(address)
 	cmd := exec.CommandContext(s.ctx, "node", server, "--headless", "--port="+port)
+	cmd.Stderr = os.Stderr
 	cmd.Env = append(os.Environ(), "NODE_ENV=production", "TRUSTED_CUSTOM_HOSTS=127.0.0.1,localhost")
 	if err := s.start(cmd, "http://"+address+"/"); err != nil {
 		return nil, err
