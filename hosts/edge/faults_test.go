@@ -169,7 +169,7 @@ func (f *faultRun) request(i uint64) {
 		defer timer.Stop()
 	}
 	begin := time.Now()
-	got, err := f.ask(ctx, map[string]any{"model": model, "stream": stream, "messages": []map[string]string{{"role": "user", "content": upstreamtest.Ask(want.Name, marker)}}})
+	got, err := askStrictly(ctx, f.transport, f.a.api.URL, http.Header{}, map[string]any{"model": model, "stream": stream, "messages": []map[string]string{{"role": "user", "content": upstreamtest.Ask(want.Name, marker)}}})
 	took := time.Since(begin)
 	if ctx.Err() != nil {
 		f.mu.Lock()
@@ -257,17 +257,19 @@ type faultReply struct {
 	status, after       int
 }
 
-// ask sends a request and reads its answer, whole or as a stream.
-func (f *faultRun) ask(ctx context.Context, body any) (r faultReply, err error) {
+// askStrictly sends a chat request and reads its answer, whole or as a stream. A stream that ends neither in [DONE] nor in
+// an error, or in both, is an error.
+func askStrictly(ctx context.Context, transport *http.Transport, base string, header http.Header, body any) (r faultReply, err error) {
 	doc, err := json.Marshal(body)
 	if err != nil {
 		return r, err
 	}
-	req, err := http.NewRequestWithContext(ctx, "POST", f.a.api.URL+"/v1/chat/completions", bytes.NewReader(doc))
+	req, err := http.NewRequestWithContext(ctx, "POST", base+"/v1/chat/completions", bytes.NewReader(doc))
 	if err != nil {
 		return r, err
 	}
-	resp, err := f.transport.RoundTrip(req)
+	req.Header = header
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return r, err
 	}
@@ -292,13 +294,14 @@ func (f *faultRun) ask(ctx context.Context, body any) (r faultReply, err error) 
 	done := false
 	for lines := bufio.NewReader(resp.Body); ; {
 		line, err := lines.ReadString('\n')
+		r.raw += line
 		if data, ok := strings.CutPrefix(strings.TrimSpace(line), "data: "); ok && data != "[DONE]" {
 			said.Error.Code, said.Choices = "", nil
 			if err := json.Unmarshal([]byte(data), &said); err != nil {
 				return r, fmt.Errorf("event %.100q: %w", data, err)
 			}
 			if said.Error.Code != "" {
-				r.code, r.raw = said.Error.Code, data
+				r.code = said.Error.Code
 			}
 			if len(said.Choices) > 0 {
 				r.text += said.Choices[0].Delta.Content
