@@ -64,6 +64,9 @@ type RouteDecision struct {
 	RetrievalDepth int     `json:"retrieval_depth,omitempty"`
 	Reason         string  `json:"reason,omitempty"`
 	Confidence     float64 `json:"confidence,omitempty"` // 0 to 1
+	// Sensitive says that the request speaks of what people keep to themselves: a route that goes on to further models when
+	// one is not sure leaves out those that are remote.
+	Sensitive bool `json:"sensitive,omitempty"`
 
 	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
 }

@@ -136,7 +136,7 @@ func Passable(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case "upstream_error", "upstream_timeout", "upstream_unreachable", "upstream_unavailable", "upstream_rate_limited":
+	case "offline", "upstream_error", "upstream_timeout", "upstream_unreachable", "upstream_unavailable", "upstream_rate_limited":
 		return true
 	}
 	return false

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/airgap"
 	"github.com/ledge-run/ledge/runtime/openai"
 )
 
@@ -35,6 +36,7 @@ type Config struct {
 	Retry       Retry
 	Breaker     Breaker
 	Now         func() time.Time // nil: time.Now
+	Gap         *airgap.Gap      // what may be dialled; nil: everything
 }
 
 // Kinds of APIs.
@@ -115,13 +117,12 @@ func New(c Config) (*Target, error) {
 	default:
 		return nil, fmt.Errorf("upstream %s: the kind %q is not one of %s, %s, %s", c.Name, c.Kind, KindOpenAI, KindAzure, KindAnthropic)
 	}
-	dialer := &net.Dialer{Timeout: c.Timeouts.Connect, KeepAlive: 30 * time.Second}
 	return &Target{cfg: c, url: base.JoinPath(speak.path).String(), wire: speak, breaker: newBreaker(c.Breaker, c.Now), client: &http.Client{
 		// A redirect would carry the key and the prompt to a host that nobody configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy:       nil, // the environment does not decide where prompts go
-			DialContext: dialer.DialContext, TLSHandshakeTimeout: c.Timeouts.Connect,
+			DialContext: c.Gap.Dialer(c.Timeouts.Connect).DialContext, TLSHandshakeTimeout: c.Timeouts.Connect,
 			MaxIdleConns: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second,
 			MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true, DisableCompression: true,
 		},
@@ -244,6 +245,10 @@ func (t *Target) fault(ctx, inner context.Context, err error) error {
 		// Another attempt would wait as long again, for work that the peer may still be doing.
 		return &fault{blame: true, error: &openai.Error{Status: http.StatusGatewayTimeout, Type: openai.TypeServer, Code: "upstream_timeout", Cause: quiet,
 			Message: "the upstream " + t.cfg.Name + " did not answer in time"}}
+	}
+	if airgap.Refused(err) { // no attempt will fare better, and the target is not to blame
+		return &fault{error: &openai.Error{Status: http.StatusServiceUnavailable, Type: openai.TypeServer, Code: "offline", Cause: err,
+			Message: "the upstream " + t.cfg.Name + " is remote, and this appliance is offline"}}
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
