@@ -62,7 +62,7 @@ func open(t testing.TB, dir string, opts ...options) *appliance {
 		t.Fatal(err)
 	}
 	metrics.Watch(rt)
-	s := &Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Version: "test"}
+	s := &Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Places: cfg.Limits.Concurrency + cfg.Limits.Queue, Version: "test"}
 	a := &appliance{t: t, cfg: cfg, rt: rt, api: httptest.NewServer(s.API()), admin: httptest.NewServer(s.Admin())}
 	t.Cleanup(a.stop)
 	return a
