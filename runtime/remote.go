@@ -56,7 +56,7 @@ func (m *remoteModel) Generate(ctx context.Context, p *pipeline.Prompt, emit fun
 	if err != nil {
 		return out, err
 	}
-	said := 0
+	said, received, most := 0, 0, excess+excessToken*p.MaxTokens
 	report, err := m.target.Chat(ctx, body, func(c *openai.ChatChunk) error {
 		if c.Usage != nil {
 			out.Usage = *c.Usage
@@ -67,6 +67,15 @@ func (m *remoteModel) Generate(ctx context.Context, p *pipeline.Prompt, emit fun
 			}
 			if choice.FinishReason != nil {
 				out.FinishReason = *choice.FinishReason
+			}
+			for _, c := range choice.Delta.ToolCalls {
+				received += len(c.ID) + len(c.Function.Name) + len(c.Function.Arguments)
+			}
+			if choice.Delta.Content != nil {
+				received += len(*choice.Delta.Content)
+			}
+			if received > most {
+				return upstream.ErrExcess
 			}
 			out.ToolCalls = addCalls(out.ToolCalls, choice.Delta.ToolCalls)
 			d := pipeline.Delta{}
@@ -94,6 +103,13 @@ func (m *remoteModel) Generate(ctx context.Context, p *pipeline.Prompt, emit fun
 	}
 	return out, err
 }
+
+// A peer that does not stop at max_tokens is stopped here, in bytes: answers are held in memory until they end. Few tokens
+// of any vocabulary are as long as excessToken.
+const (
+	excess      = 64 << 10
+	excessToken = 64
+)
 
 // maxCalls bounds the tool calls of one answer.
 const maxCalls = 128

@@ -163,7 +163,7 @@ func serve(ctx context.Context, cfg *config.Config, version string, stdout, stde
 		return err
 	}
 	metrics.Watch(rt)
-	s := &edge.Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Version: version, Origins: cfg.Origins,
+	s := &edge.Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Places: cfg.Limits.Concurrency + cfg.Limits.Queue, Version: version, Origins: cfg.Origins,
 		AdminCredentials: cfg.Auth.Required() && !config.Loopback(cfg.Admin)}
 	go shedStartup()
 	banner(stdout, cfg, rt, api.Addr(), admin.Addr(), version, time.Since(begun))

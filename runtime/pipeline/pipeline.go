@@ -446,6 +446,11 @@ const codeBadOutput = "bad_output"
 
 // failedClosed is what a client sees when a stage that must not be left out failed.
 func failedClosed(stage, plugin string, err error) error {
+	var failed *wasm.Error
+	if errors.As(err, &failed) && failed.Code == wasm.CodePoolExhausted { // nothing is wrong with it, or with the request
+		return &openai.Error{Status: 503, Type: openai.TypeServer, Code: "overloaded", RetryAfter: 1, Cause: err,
+			Message: "too many requests are in work; try again in a moment"}
+	}
 	return &openai.Error{Status: 503, Type: openai.TypeServer, Code: "guard_failed", Cause: err,
 		Message: "the " + stage + " guard " + plugin + " failed, and this route does not answer without it; the decision trace has the details"}
 }

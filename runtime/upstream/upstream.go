@@ -132,6 +132,9 @@ func New(c Config) (*Target, error) {
 // Close drops idle connections.
 func (t *Target) Close() { t.client.CloseIdleConnections() }
 
+// ErrExcess, returned by emit, ends an answer that is longer than was asked for, and blames the target.
+var ErrExcess = errors.New("the answer is far longer than was asked for")
+
 // silence is the cause of a request that was given up because the peer said nothing.
 type silence struct{ after time.Duration }
 
@@ -179,7 +182,9 @@ func (t *Target) once(ctx context.Context, body []byte, emit func(*openai.ChatCh
 			return t.broken(err, false)
 		}
 		if chunk != nil {
-			if err := emit(chunk); err != nil {
+			if err := emit(chunk); errors.Is(err, ErrExcess) {
+				return t.broken(err, false)
+			} else if err != nil {
 				return err
 			}
 		}
