@@ -70,9 +70,15 @@ bench: build ## measure against peers in one run: added latency of the gateway, 
 soak: build ## 2,000 requests with random disconnects, then leak checks
 	$(GO) test ./hosts/edge -run Soak -soak 2000 -v -timeout 20m
 
+SOAK_TIME ?= 30m
+.PHONY: soak-gateway
+soak-gateway: plugins ## 200 clients of eight tenants with faults and reloads for SOAK_TIME (30m): no leak, no byte of another tenant
+	$(GO) test ./hosts/edge -run TestSoakGateway -soak-time $(SOAK_TIME) -v -timeout 0
+
 .PHONY: faults
-faults: ## 10,000 requests against a hostile upstream
+faults: plugins ## 10,000 requests to a hostile upstream, by its client alone and through the whole appliance
 	$(GO) test ./runtime/upstream -run HostileUpstream -fault-requests 10000 -v -timeout 20m
+	$(GO) test ./hosts/edge -run TestFaults -fault-requests 10000 -v -timeout 20m
 
 .PHONY: soak-sandbox
 soak-sandbox: plugins ## a million plugin calls and 1,000 reloads under traffic, then compare memory
