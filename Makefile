@@ -106,7 +106,7 @@ test-arm64: ## test the arm64 kernels, and models against llama.cpp's references
 	@if command -v $(QEMU_ARM64) >/dev/null; then \
 	  for cpu in max cortex-a76 cortex-a72; do echo "$$cpu"; \
 	    GOARCH=arm64 $(GO) test -exec "$(QEMU_ARM64) -cpu $$cpu" ./runtime/slm/kernel || exit 1; done; \
-	  GOARCH=arm64 $(GO) test -exec "$(QEMU_ARM64) -cpu max" -run "Reference|EqualLlamaCpp" ./runtime/slm/engine ./runtime/slm/model; \
+	  GOARCH=arm64 $(GO) test -short -exec "$(QEMU_ARM64) -cpu max" -run "Reference|EqualLlamaCpp" ./runtime/slm/engine ./runtime/slm/model; \
 	else echo "arm64 left out: it needs $(QEMU_ARM64)"; fi
 
 FUZZTIME ?= 20s
