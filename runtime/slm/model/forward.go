@@ -159,8 +159,9 @@ func (f *pass) place() {
 	}
 }
 
-// shareElements is how many elements of the states are worth the workers' time where a row takes some steps an element.
-const shareElements = 16 << 10
+// shareElements is how many elements of the states are worth the workers' time where a row takes some steps an element. It is
+// a variable for the tests, whose models are small.
+var shareElements = 16 << 10
 
 // rows has work done for all rows, by several workers when there are many. A row's work is the same either way.
 func (f *pass) rows(work func(from, to int)) {
