@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/ledge-run/ledge/runtime/config"
+	"github.com/ledge-run/ledge/runtime/embedding"
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/manifest"
 	"github.com/ledge-run/ledge/runtime/openai"
@@ -80,6 +81,16 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 	var err error
 	if route.Router, err = one(cfg.Router, hook.ExportRoute); err != nil {
 		return nil, err
+	}
+	if len(cfg.Examples) > 0 {
+		fmt.Fprintf(version, "examples %q\n", cfg.Examples)
+		var by embedding.Embedder = embedding.Lexical{}
+		if r.embedder != nil {
+			by = r.embedder
+		}
+		if route.Examples, err = pipeline.NewExamples(ctx, by, cfg.Examples); err != nil {
+			return nil, err
+		}
 	}
 	if route.CachePlan, err = one(config.Stage{Plugin: cfg.Cache.Plugin, Timeout: cfg.Cache.Timeout}, hook.ExportCache); err != nil {
 		return nil, err

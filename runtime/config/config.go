@@ -175,26 +175,27 @@ type Sandbox struct {
 
 // Route is a pipeline that clients choose by name.
 type Route struct {
-	Description   string    `yaml:"description"`
-	Models        []string  `yaml:"models"`
-	System        string    `yaml:"system"`
-	PromptVersion string    `yaml:"prompt_version"`
-	Router        Stage     `yaml:"router"`
-	Guards        Guards    `yaml:"guards"`
-	Transform     []Stage   `yaml:"transform"` // http-wasm filters around the route, the outermost first
-	Retrieve      *Retrieve `yaml:"retrieve"`  // nil: the route answers without documents
-	Context       *Context  `yaml:"context"`   // nil: a prompt that is too long is refused
-	Cascade       *Cascade  `yaml:"cascade"`   // nil: what the chosen model answers is the answer
-	Cache         CacheUse  `yaml:"cache"`
-	Tools         []string  `yaml:"tools"`
-	OfferTools    bool      `yaml:"offer_tools"` // offer them to the model even when the client offers none
-	Window        int       `yaml:"window"`
-	Refill        bool      `yaml:"refill"`        // put what guards replaced by tokens back into the answer
-	ContextShift  bool      `yaml:"context_shift"` // go on when the context is full, with the older half of it forgotten
-	Fallback      []string  `yaml:"fallback"`      // models asked in turn when the chosen one fails before its first text
-	SafeAnswer    string    `yaml:"safe_answer"`   // said when they fail as well
-	GoOn          bool      `yaml:"go_on"`         // another model of a pool may go on with an answer that broke off
-	Priority      int       `yaml:"priority"`      // of its requests while models on this device have more than they can do; 0 is normal
+	Description   string              `yaml:"description"`
+	Models        []string            `yaml:"models"`
+	System        string              `yaml:"system"`
+	PromptVersion string              `yaml:"prompt_version"`
+	Router        Stage               `yaml:"router"`
+	Examples      map[string][]string `yaml:"examples"` // utterances by what they ask for; the router is told which a request is like
+	Guards        Guards              `yaml:"guards"`
+	Transform     []Stage             `yaml:"transform"` // http-wasm filters around the route, the outermost first
+	Retrieve      *Retrieve           `yaml:"retrieve"`  // nil: the route answers without documents
+	Context       *Context            `yaml:"context"`   // nil: a prompt that is too long is refused
+	Cascade       *Cascade            `yaml:"cascade"`   // nil: what the chosen model answers is the answer
+	Cache         CacheUse            `yaml:"cache"`
+	Tools         []string            `yaml:"tools"`
+	OfferTools    bool                `yaml:"offer_tools"` // offer them to the model even when the client offers none
+	Window        int                 `yaml:"window"`
+	Refill        bool                `yaml:"refill"`        // put what guards replaced by tokens back into the answer
+	ContextShift  bool                `yaml:"context_shift"` // go on when the context is full, with the older half of it forgotten
+	Fallback      []string            `yaml:"fallback"`      // models asked in turn when the chosen one fails before its first text
+	SafeAnswer    string              `yaml:"safe_answer"`   // said when they fail as well
+	GoOn          bool                `yaml:"go_on"`         // another model of a pool may go on with an answer that broke off
+	Priority      int                 `yaml:"priority"`      // of its requests while models on this device have more than they can do; 0 is normal
 }
 
 // Stage names the plugin of a stage and what its failure means.

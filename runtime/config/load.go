@@ -246,6 +246,9 @@ func (c *Config) validate(src []byte) error {
 // maxName bounds the names of routes, plugins, upstreams and models, in bytes: they become headers, labels and keys.
 const maxName = 128
 
+// maxExamples bounds the utterances of a name.
+const maxExamples = 200
+
 // maxPriority bounds a route's priority either way.
 const maxPriority = 100
 
@@ -394,6 +397,11 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 	}{{"input", r.Guards.Input}, {"retrieval", r.Guards.Retrieval}, {"tool", r.Guards.Tool}, {"output", r.Guards.Output}, {"answer", r.Guards.Answer}} {
 		for i := range list.stages {
 			stage(fmt.Sprintf("%s.guards.%s[%d]", path, list.name, i), &list.stages[i], "closed")
+		}
+	}
+	for name, list := range r.Examples {
+		if len(list) == 0 || len(list) > maxExamples || slices.ContainsFunc(list, func(s string) bool { return strings.TrimSpace(s) == "" }) {
+			add(path+".examples."+name, "give 1 to %d utterances, none of them empty", maxExamples)
 		}
 	}
 	c.validateCascade(path, r, stage, add)

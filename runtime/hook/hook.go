@@ -54,6 +54,14 @@ type RouteRequest struct {
 	MaxTokens int       `json:"max_tokens,omitempty"` // as the client asked; 0: not stated
 	Tools     []string  `json:"tools,omitempty"`      // names of the tools on offer
 	Models    []Model   `json:"models"`               // the choices, the route's default first
+	// Examples are the route's example utterances that the last user message is most like, the best first: one a name.
+	Examples []Example `json:"examples,omitempty"`
+}
+
+// Example says how like an utterance of a name the message is: the cosine of their embeddings, from -1 to 1.
+type Example struct {
+	Name  string  `json:"name"`
+	Score float64 `json:"score"`
 }
 
 // RouteDecision names the model and the token budget. An empty Model keeps the route's default; a Model outside the

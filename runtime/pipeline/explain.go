@@ -20,6 +20,8 @@ type Explanation struct {
 	ToolCalls  []hook.ToolCall `json:"tool_calls,omitempty"`
 	Router     string          `json:"router,omitempty"`
 	DurationUS int64           `json:"duration_us"`
+	Sensitive  bool            `json:"sensitive"`
+	Examples   []hook.Example  `json:"examples,omitempty"` // that the text is most like
 }
 
 // Explain asks the route's router about a text as a client's only message, with every tool of the route on offer. No
@@ -34,7 +36,7 @@ func (p *Pipeline) Explain(ctx context.Context, route *Route, pinned Model, cont
 		return nil, err
 	}
 	out := &Explanation{Route: route.Name, Model: x.model.Info().ID, Tier: x.decision.Tier, MaxTokens: x.budget(),
-		Reason: x.decision.Reason, Confidence: x.decision.Confidence, ToolCalls: x.decision.ToolCalls}
+		Reason: x.decision.Reason, Confidence: x.decision.Confidence, ToolCalls: x.decision.ToolCalls, Sensitive: x.decision.Sensitive, Examples: x.alike}
 	for _, e := range x.trace.Stages {
 		out.Router, out.DurationUS = e.Plugin, int64(e.duration/time.Microsecond)
 		if e.Error != nil {

@@ -136,6 +136,7 @@ type Route struct {
 	System       string  // put before the client's messages
 	Version      string  // changes whenever the same request may be answered otherwise
 	Router       *Stage
+	Examples     *Examples // nil: the router is told of none
 	Input        []Stage
 	Tool         []Stage
 	Output       []Stage
@@ -268,6 +269,8 @@ type exchange struct {
 	spent    []Spend
 	ahead    ahead
 
+	asked      string // that alike was looked up for
+	alike      []hook.Example
 	fitted     *fitted
 	contextCut string // what of the prompt the model does not see
 

@@ -95,6 +95,12 @@ func (x *exchange) routeRequest(models []Model) *hook.RouteRequest {
 		req.Models = append(req.Models, m.Info())
 	}
 	req.Tools = slices.Sorted(maps.Keys(x.hostTools()))
+	if e := x.route.Examples; e != nil {
+		if q := x.question(); q != x.asked { // once, unless a guard changed it
+			x.asked, x.alike = q, e.like(x.ctx, q)
+		}
+		req.Examples = x.alike
+	}
 	return req
 }
 
