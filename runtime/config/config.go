@@ -271,6 +271,7 @@ type Upstream struct {
 	Local         bool            `yaml:"local"` // on this host or in a network of Site: it may be asked offline
 	Tier          string          `yaml:"tier"`  // for routers; empty: large for a local one, else remote
 	ContextTokens int             `yaml:"context_tokens"`
+	Fields        []string        `yaml:"fields"` // of a client's request, that are passed on although guards do not read them
 	Timeouts      Timeouts        `yaml:"timeouts"`
 }
 
