@@ -197,7 +197,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 		req, err = q.openAI()
 	}
 	if err != nil {
-		writeError(w, s.Runtime.Malformed(id, s.identity(r), "chat", err))
+		writeError(w, s.Runtime.Malformed(r.Context(), id, s.identity(r), "chat", err))
 		return
 	}
 	a := &messagesAnswer{id: "msg_" + strings.TrimPrefix(id, "req_"), model: q.Model}

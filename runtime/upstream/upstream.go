@@ -21,6 +21,7 @@ import (
 
 	"github.com/ledge-run/ledge/runtime/airgap"
 	"github.com/ledge-run/ledge/runtime/openai"
+	"github.com/ledge-run/ledge/runtime/tracecontext"
 )
 
 // Config describes an endpoint. Zero durations and sizes take the defaults.
@@ -152,6 +153,12 @@ func (t *Target) once(ctx context.Context, body []byte, emit func(*openai.ChatCh
 		return t.fault(ctx, inner, err)
 	}
 	t.headers(req.Header)
+	if c := tracecontext.From(ctx); c != nil {
+		req.Header.Set("Traceparent", c.Traceparent())
+		if c.State != "" {
+			req.Header.Set("Tracestate", c.State)
+		}
+	}
 	resp, err := t.client.Do(req)
 	if err != nil {
 		return t.fault(ctx, inner, err)

@@ -22,15 +22,17 @@ import (
 // and so that Go's scheduler and garbage collector get their turn. The slice adapts to what the guest's instructions
 // cost in time.
 const (
-	firstSlice = 50_000
-	minSlice   = 1_000
-	maxSlice   = 400_000
-	keepSlice  = 20_000                 // what a call leaves of its slice serves the next one if it is as much as this
-	sliceShort = 40 * time.Microsecond  // below, the slice doubles
-	sliceLong  = 160 * time.Microsecond // above, it halves
-	yieldAfter = int64(time.Millisecond)
-	lookAfter  = 64       // calls into the host between two looks at the clock
-	lookMoved  = 64 << 10 // or bytes that host functions moved
+	firstSlice  = 50_000
+	minSlice    = 1_000
+	maxSlice    = 400_000
+	keepSlice   = 20_000                 // what a call leaves of its slice serves the next one if it is as much as this
+	sliceShort  = 40 * time.Microsecond  // below, the slice doubles
+	sliceLong   = 160 * time.Microsecond // above, it halves
+	yieldAfter  = int64(time.Millisecond)
+	starved     = int64(5 * time.Millisecond) // a slice that takes longer was not run all the time: it adapts to a thirtieth
+	mostExcused = 9                           // timeouts
+	lookAfter   = 64                          // calls into the host between two looks at the clock
+	lookMoved   = 64 << 10                    // or bytes that host functions moved
 )
 
 // clockBase makes times small numbers of nanoseconds on the monotonic clock.
@@ -59,6 +61,7 @@ type guest struct {
 type account struct {
 	timeout   time.Duration
 	deadline  int64 // nanotime; 0 until the clock was first looked at, in an untimed call
+	excused   int64 // of it, time without a processor
 	fuel      uint64
 	used      uint64 // fuel of finished slices
 	held      int64  // of it, what modules were given that wait for a linked one
@@ -148,6 +151,9 @@ func (g *guest) tick(counter int64) int64 {
 		panic(errorf(CodeFuelExhausted, "used more than %d units of fuel; raise the plugin's fuel limit if it needs that much", g.fuel))
 	}
 	now := nanotime()
+	if g.sliceAt != 0 {
+		g.excuse(now - g.sliceAt - starved)
+	}
 	g.checkTime(now)
 	switch took := asDuration(now - g.sliceAt); {
 	case g.sliceAt == 0:
@@ -160,7 +166,9 @@ func (g *guest) tick(counter int64) int64 {
 	if now-g.yieldAt > yieldAfter {
 		g.unwatch()
 		runtime.Gosched()
+		waited := now
 		now = nanotime()
+		g.excuse(now - waited)
 		g.checkTime(now)
 		g.yieldAt = now
 	}
@@ -172,6 +180,16 @@ func (g *guest) tick(counter int64) int64 {
 func (g *guest) checkTime(now int64) {
 	if err := g.late(now); err != nil {
 		panic(err)
+	}
+}
+
+// excuse moves the deadline by time in which the guest had no processor, so that a busy machine does not fail calls that
+// use little of it. What is excused in a call is bounded: it ends in time whatever the machine does.
+func (g *guest) excuse(d int64) {
+	if d > 0 && g.deadline != 0 {
+		d = min(d, mostExcused*int64(g.timeout)-g.excused)
+		g.excused += d
+		g.deadline += d
 	}
 }
 

@@ -25,18 +25,20 @@ type Options struct {
 
 // Limits bound one call (Instances: one plugin). A zero field takes its default.
 type Limits struct {
-	Timeout     time.Duration // wall-clock time in the guest, host functions included; default [DefaultTimeout]
-	Fuel        uint64        // units, about one per instruction; default [DefaultFuel]
-	MemoryBytes uint64        // linear memory and ABI blocks together; default [DefaultMemoryBytes]
-	StackBytes  int           // frames of nested calls, estimated; default and most [DefaultStackBytes]
-	OutputBytes int           // default [DefaultOutputBytes]
-	LogBytes    int           // log lines, standard output and standard error together; default [DefaultLogBytes]
-	HostCalls   int           // calls into the host; default [DefaultHostCalls]
-	KVBytes     int           // keys and values that pass between guest and store; default [DefaultKVBytes]
-	VarBytes    int           // names and values of all Extism vars together; default [DefaultVarBytes], less than 0 for none
-	HTTPBytes   int           // the body of one response to http_request; default what the host's HTTP allows, less than 0 for none
-	Tokens      int           // of models that a call may use through host functions; default [DefaultTokens]
-	Instances   int           // live instances of the plugin; default min(4, 2*GOMAXPROCS)
+	// Timeout is wall-clock time in the guest, host functions included; default [DefaultTimeout]. Time for which a busy
+	// machine did not run the guest is left out, up to nine times as much.
+	Timeout     time.Duration
+	Fuel        uint64 // units, about one per instruction; default [DefaultFuel]
+	MemoryBytes uint64 // linear memory and ABI blocks together; default [DefaultMemoryBytes]
+	StackBytes  int    // frames of nested calls, estimated; default and most [DefaultStackBytes]
+	OutputBytes int    // default [DefaultOutputBytes]
+	LogBytes    int    // log lines, standard output and standard error together; default [DefaultLogBytes]
+	HostCalls   int    // calls into the host; default [DefaultHostCalls]
+	KVBytes     int    // keys and values that pass between guest and store; default [DefaultKVBytes]
+	VarBytes    int    // names and values of all Extism vars together; default [DefaultVarBytes], less than 0 for none
+	HTTPBytes   int    // the body of one response to http_request; default what the host's HTTP allows, less than 0 for none
+	Tokens      int    // of models that a call may use through host functions; default [DefaultTokens]
+	Instances   int    // live instances of the plugin; default min(4, 2*GOMAXPROCS)
 	// Wait is how long a call stands in line for an instance, apart from Timeout: on a busy device a burst should queue,
 	// not fail. Default [DefaultWait], and no less than Timeout.
 	Wait time.Duration
