@@ -13,6 +13,7 @@ import (
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
+	"github.com/ledge-run/ledge/runtime/telemetry"
 	"github.com/ledge-run/ledge/runtime/upstream"
 )
 
@@ -24,6 +25,8 @@ type remoteModel struct {
 	info   hook.Model
 	fields []string // of a client's request, that go there whatever they hold
 	target *upstream.Target
+
+	provider telemetry.Provider
 }
 
 var _ pipeline.Model = (*remoteModel)(nil)
@@ -39,7 +42,7 @@ func openRemote(name, model string, u config.Upstream, gap *airgap.Gap) (*remote
 	// The weights are not ours to hash; the endpoint and the name are the best identity there is.
 	sum := sha256.Sum256([]byte(u.BaseURL + "\x00" + model))
 	id := name + "/" + model
-	return &remoteModel{id: id, model: model, digest: "remote:" + hex.EncodeToString(sum[:]), fields: u.Fields, target: target,
+	return &remoteModel{id: id, model: model, digest: "remote:" + hex.EncodeToString(sum[:]), fields: u.Fields, target: target, provider: describeProvider(model, &u),
 		info: hook.Model{ID: id, ContextTokens: u.ContextTokens, Tier: u.TierName(), Remote: !u.Local}}, nil
 }
 

@@ -33,6 +33,7 @@ type Config struct {
 	Limits         Limits                  `yaml:"limits"`
 	Log            Log                     `yaml:"log"`
 	Trace          Trace                   `yaml:"trace"`
+	Telemetry      Telemetry               `yaml:"telemetry"`
 	Cache          Cache                   `yaml:"cache"`
 	KV             KV                      `yaml:"kv"`
 	Documents      Documents               `yaml:"documents"`

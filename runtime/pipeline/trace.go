@@ -40,11 +40,11 @@ type Trace struct {
 	FirstTextUS int64        `json:"first_text_us,omitempty"`
 	Stages      []*Entry     `json:"stages"`
 	// Of the distributed trace that the request is part of, in hexadecimal digits; empty: of none.
-	TraceID  string `json:"trace_id,omitempty"`
-	SpanID   string `json:"span_id,omitempty"`
-	ParentID string `json:"parent_span_id,omitempty"`
-	Sampled  bool   `json:"-"`
-	Text        *TraceText   `json:"text,omitempty"`
+	TraceID  string     `json:"trace_id,omitempty"`
+	SpanID   string     `json:"span_id,omitempty"`
+	ParentID string     `json:"parent_span_id,omitempty"`
+	Sampled  bool       `json:"-"`
+	Text     *TraceText `json:"text,omitempty"`
 
 	started time.Time
 }

@@ -118,16 +118,21 @@ func New(c Config) (*Target, error) {
 	default:
 		return nil, fmt.Errorf("upstream %s: the kind %q is not one of %s, %s, %s", c.Name, c.Kind, KindOpenAI, KindAzure, KindAnthropic)
 	}
-	return &Target{cfg: c, url: base.JoinPath(speak.path).String(), wire: speak, breaker: newBreaker(c.Breaker, c.Now), client: &http.Client{
+	return &Target{cfg: c, url: base.JoinPath(speak.path).String(), wire: speak, breaker: newBreaker(c.Breaker, c.Now), client: NewClient(c.Gap, c.Timeouts.Connect)}, nil
+}
+
+// NewClient returns the HTTP client that everything here which opens connections by configuration does so with.
+func NewClient(gap *airgap.Gap, connect time.Duration) *http.Client {
+	return &http.Client{
 		// A redirect would carry the key and the prompt to a host that nobody configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy:       nil, // the environment does not decide where prompts go
-			DialContext: c.Gap.Dialer(c.Timeouts.Connect).DialContext, TLSHandshakeTimeout: c.Timeouts.Connect,
+			DialContext: gap.Dialer(connect).DialContext, TLSHandshakeTimeout: connect,
 			MaxIdleConns: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second,
 			MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true, DisableCompression: true,
 		},
-	}}, nil
+	}
 }
 
 // Close drops idle connections.
