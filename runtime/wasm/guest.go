@@ -29,7 +29,8 @@ const (
 	sliceShort  = 40 * time.Microsecond  // below, the slice doubles
 	sliceLong   = 160 * time.Microsecond // above, it halves
 	yieldAfter  = int64(time.Millisecond)
-	starved     = int64(5 * time.Millisecond) // a slice that takes longer was not run all the time: it adapts to a thirtieth
+	starved     = int64(5 * time.Millisecond) // a slice that takes longer, and longer than slowest for each unit it burnt,
+	slowest     = 50                          // in nanoseconds, was not run all the time
 	mostExcused = 9                           // timeouts
 	lookAfter   = 64                          // calls into the host between two looks at the clock
 	lookMoved   = 64 << 10                    // or bytes that host functions moved
@@ -145,14 +146,15 @@ func (g *guest) tick(counter int64) int64 {
 	if counter == meter.TickStackOverflow {
 		panic(errorf(CodeStackOverflow, "calls nested deeper than %d bytes of frames", g.inst.plugin.limits.StackBytes))
 	}
-	g.used += uint64(g.given - counter)
+	burnt := g.given - counter // more than was given where a bulk operation was the last
+	g.used += uint64(burnt)
 	g.given = 0
 	if g.used+uint64(g.held) > g.fuel {
 		panic(errorf(CodeFuelExhausted, "used more than %d units of fuel; raise the plugin's fuel limit if it needs that much", g.fuel))
 	}
 	now := nanotime()
 	if g.sliceAt != 0 {
-		g.excuse(now - g.sliceAt - starved)
+		g.excuse(now - g.sliceAt - starved - burnt*slowest)
 	}
 	g.checkTime(now)
 	switch took := asDuration(now - g.sliceAt); {
