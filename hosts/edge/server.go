@@ -61,6 +61,7 @@ func (s *Server) API() http.Handler {
 	route(mux, "POST", "/v1/embeddings", s.needs(identity.RoleEmbed, s.embed))
 	route(mux, "POST", "/v1/rerank", s.needs(identity.RoleEmbed, s.rerank))
 	route(mux, "POST", "/v1/messages", s.needs(identity.RoleChat, s.once(s.messages)))
+	route(mux, "POST", "/v1/messages/count_tokens", s.needs(identity.RoleChat, s.countTokens))
 	s.ollamaRoutes(mux)
 	route(mux, "GET", "/v1/models", s.models)
 	route(mux, "GET", "/v1/models/{id...}", s.model)
