@@ -11,8 +11,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	goruntime "runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -184,6 +182,7 @@ func serve(ctx context.Context, cfg *config.Config, version string, stdout, stde
 	go shedStartup()
 	banner(stdout, cfg, rt, api.Addr(), admin.Addr(), version, time.Since(begun))
 
+	go shedWork(ctx)
 	go reloadOnHangup(ctx, rt, log)
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
@@ -230,15 +229,6 @@ func newExporter(cfg *config.Config, metrics *edge.Metrics, version string, log 
 	}
 	return telemetry.New(telemetry.Config{Endpoint: t.OTLP, Headers: headers, Service: t.Service, Version: version, Sample: t.Sample, Interval: t.Interval.D(),
 		Client: upstream.NewClient(cfg.Gap(), upstream.DefaultConnect), Metrics: metrics.Registry, Providers: providers, Log: log})
-}
-
-// shedStartup gives back what starting needed and serving does not, now and once the plugins have come to rest. Native
-// code is freed by finalizers, which run after a first collection; what they held goes with the second.
-func shedStartup() {
-	debug.FreeOSMemory()
-	time.Sleep(1500 * time.Millisecond)
-	goruntime.GC()
-	debug.FreeOSMemory()
 }
 
 func reloadOnHangup(ctx context.Context, rt *runtime.Runtime, log *slog.Logger) {
