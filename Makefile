@@ -89,9 +89,10 @@ kill-ingest: ## kill an ingest of 1,000 documents at 50 random moments, then loo
 	LEDGE_KILLS=100 LEDGE_KILL_DOCS=1000 $(GO) test ./runtime/ingest -run SurvivesKills -v -timeout 20m
 
 DURATION ?= 1h
+REST ?= 0s
 .PHONY: soak-engine
 soak-engine: ## mixed load on the engine for DURATION (1h): each answer equals its solo run, nothing leaks or stalls
-	$(GO) test ./runtime/slm/engine -run TestSoak -soak $(DURATION) -v -timeout 0
+	$(GO) test ./runtime/slm/engine -run TestSoak -soak $(DURATION) -soak-rest $(REST) -v -timeout 0
 
 QEMU_ARM64 ?= qemu-aarch64-static
 .PHONY: test-arm64

@@ -165,6 +165,7 @@ func (r *Runtime) applyErasure(ctx context.Context, e *erasure.Entry, windows *e
 		return 0, 0, err
 	}
 	r.library.Unload(e.Tenant)
+	r.pipe.Forget()
 	if err := errors.Join(r.store.Cache().Purge(ctx, e.Tenant), r.store.Answers().Purge(ctx, e.Tenant), r.forgetPrefixes()); err != nil {
 		return 0, 0, err
 	}

@@ -102,6 +102,13 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 		}
 		route.Retrieve = r.retrieve(cfg.Retrieve, guards)
 	}
+	if k := cfg.Context; k != nil {
+		fmt.Fprintf(version, "context %+v\n", *k)
+		route.Context = &pipeline.Context{Policy: k.Policy, Budgets: k.Budgets, History: k.History, Turns: k.Turns, Over: k.Over}
+		if models := r.named([]string{k.SummaryModel}); k.Summarises() && len(models) > 0 {
+			route.Context.Summary = models[0]
+		}
+	}
 	if k := cfg.Cascade; k != nil {
 		fmt.Fprintf(version, "cascade %g %d %q %+v %t %q\n", k.AcceptFrom(), k.Samples, k.Refusals, k.Judges, k.Human, k.Handover)
 		judges, err := stages(k.Judges, hook.ExportGuard)

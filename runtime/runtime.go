@@ -119,6 +119,9 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 		Log: o.Logger, Prompts: cfg.Trace.Prompts, Now: time.Now, Hand: r.handOver,
 		Trace: func(t *pipeline.Trace) { r.record(t, o.OnTrace) },
 	}
+	if r.embedder != nil {
+		r.pipe.Embedder = r.embedder
+	}
 	if err = r.openDocuments(); err != nil {
 		return nil, err
 	}

@@ -108,7 +108,7 @@ func run(s *settings) error {
 		return err
 	}
 	go http.Serve(mock, http.HandlerFunc(answer))
-	up.base = "http://"+mock.Addr().String()+"/v1"
+	up.base = "http://" + mock.Addr().String() + "/v1"
 
 	ways := []*way{{Name: "mock, direct", url: up.base + "/chat/completions", model: "m"}}
 	for _, name := range strings.Split(s.only, ",") {

@@ -184,6 +184,7 @@ type Route struct {
 	Guards        Guards    `yaml:"guards"`
 	Transform     []Stage   `yaml:"transform"` // http-wasm filters around the route, the outermost first
 	Retrieve      *Retrieve `yaml:"retrieve"`  // nil: the route answers without documents
+	Context       *Context  `yaml:"context"`   // nil: a prompt that is too long is refused
 	Cascade       *Cascade  `yaml:"cascade"`   // nil: what the chosen model answers is the answer
 	Cache         CacheUse  `yaml:"cache"`
 	Tools         []string  `yaml:"tools"`

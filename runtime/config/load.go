@@ -398,6 +398,7 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 		}
 	}
 	c.validateCascade(path, r, stage, add)
+	c.validateContext(path, r, add)
 	for i := range r.Transform {
 		at := fmt.Sprintf("%s.transform[%d]", path, i)
 		if stage(at, &r.Transform[i], "closed"); r.Transform[i].Shadow() {

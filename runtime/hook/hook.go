@@ -10,12 +10,15 @@ package hook
 
 // Names of the exports a plugin may offer. A plugin is used for each hook that it exports.
 const (
-	ExportRoute    = "route"
-	ExportGuard    = "guard"
-	ExportChunk    = "chunk"
-	ExportCache    = "cache"
-	ExportDescribe = "describe"
-	ExportCall     = "call"
+	ExportRoute = "route"
+	ExportGuard = "guard"
+	ExportChunk = "chunk"
+	// ExportChunkText is an optional second entry of the hook chunk, whose text does not come in JSON: see
+	// [Document.AppendWithText].
+	ExportChunkText = "chunk_text"
+	ExportCache     = "cache"
+	ExportDescribe  = "describe"
+	ExportCall      = "call"
 )
 
 // Message is one message of a conversation, in the OpenAI roles: system, user, assistant, tool.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -150,7 +151,11 @@ func (x *exchange) attempt() (*attempt, error) {
 	}
 	x.emit = func(e Event) error { a.events = append(a.events, e); return nil }
 	x.sure, x.holds = sureness{}, true
-	answer, err := x.answer()
+	var answer *cachedAnswer
+	err := x.fit()
+	if err == nil {
+		answer, err = x.answer()
+	}
 	x.emit, x.holds = client, false
 	a.finish, x.trace.Finish = x.trace.Finish[len(finish):], finish
 	if x.trace.Text != nil {
@@ -158,7 +163,7 @@ func (x *exchange) attempt() (*attempt, error) {
 	}
 	x.trace.FirstTextUS = 0
 	if err != nil {
-		if !x.mayDescend(err) {
+		if !x.mayDescend(err) && !tooLong(err) {
 			return nil, err
 		}
 		a.reason = pluginError(err).Message
@@ -169,12 +174,21 @@ func (x *exchange) attempt() (*attempt, error) {
 	return a, err
 }
 
+// tooLong says that a model's context is too short for the request; another's may not be.
+func tooLong(err error) bool {
+	var e *openai.Error
+	return errors.As(err, &e) && e.Code == "context_length_exceeded"
+}
+
 // lastTier answers with the model as it is, live. Where it fails before its first text, the best answer that was not
 // accepted is better than none.
 func (x *exchange) lastTier(best *attempt, escalations int) (*cachedAnswer, error) {
 	client, sent := x.emit, false
+	if err := x.fit(); err != nil {
+		return nil, err
+	}
 	begin := x.start()
-	begin.Headers = x.tierHeaders(escalations, -1)
+	begin.tell(x.model.Info().Tier, escalations, -1)
 	x.emit = func(e Event) error {
 		if e.Start == nil && !sent {
 			sent = true
@@ -184,7 +198,7 @@ func (x *exchange) lastTier(best *attempt, escalations int) (*cachedAnswer, erro
 		}
 		if e.Start != nil { // of the ladder
 			begin = e.Start
-			begin.Headers = x.tierHeaders(escalations, -1)
+			begin.tell(x.model.Info().Tier, escalations, -1)
 			return nil
 		}
 		return client(e)
@@ -209,7 +223,8 @@ func (x *exchange) deliver(a *attempt, escalations int, degraded string) (*cache
 		x.trace.Degraded = append(x.trace.Degraded, degraded)
 	}
 	begin := x.start()
-	begin.Degraded, begin.Headers = degraded, x.tierHeaders(escalations, a.confidence)
+	begin.Degraded = degraded
+	begin.tell(a.model.Info().Tier, escalations, a.confidence)
 	x.trace.Finish = append(x.trace.Finish, a.finish...)
 	if x.trace.Text != nil {
 		x.trace.Text.Answers = append(x.trace.Text.Answers, a.texts...)
@@ -230,17 +245,13 @@ func (x *exchange) deliver(a *attempt, escalations int, degraded string) (*cache
 	return a.answer, nil
 }
 
-func (x *exchange) start() *Start {
-	return &Start{Route: x.route.Name, Model: x.model.Info().ID, Cache: x.trace.Cache}
-}
-
-// tierHeaders tell who answered. confidence below 0: nobody judged.
-func (x *exchange) tierHeaders(escalations int, confidence float64) map[string]string {
-	h := map[string]string{HeaderTier: x.model.Info().Tier, HeaderEscalations: strconv.Itoa(escalations)}
+// tell adds to the headers who answered. confidence below 0: nobody judged.
+func (s *Start) tell(tier string, escalations int, confidence float64) {
+	s.header(HeaderTier, tier)
+	s.header(HeaderEscalations, strconv.Itoa(escalations))
 	if confidence >= 0 {
-		h[HeaderConfidence] = strconv.FormatFloat(confidence, 'f', 2, 64)
+		s.header(HeaderConfidence, strconv.FormatFloat(confidence, 'f', 2, 64))
 	}
-	return h
 }
 
 // handoverText is said where the route names nothing.
@@ -273,7 +284,8 @@ func (x *exchange) handOver(best *attempt, escalations int) (*cachedAnswer, erro
 	x.trace.Degraded = append(x.trace.Degraded, degradedHandedOver)
 	x.trace.Model, x.trace.ModelDigest = tierHuman, ""
 	begin := x.start()
-	begin.Model, begin.Degraded, begin.Headers = tierHuman, degradedHandedOver, map[string]string{HeaderTier: tierHuman, HeaderEscalations: strconv.Itoa(escalations + 1)}
+	begin.Model, begin.Degraded = tierHuman, degradedHandedOver
+	begin.tell(tierHuman, escalations+1, -1)
 	if err := x.emit(Event{Start: begin}); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,9 @@ func (x *exchange) generate(prompt *Prompt, out *output, countPrompt bool) (Outc
 	}
 	for err != nil && out.untouched() && x.mayDescend(err) && x.descend() {
 		out.whole, out.wholeTokens = out.whole[:whole], out.wholeTokens[:tokens] // nobody saw what the one that failed began
+		if err = x.refit(prompt); err != nil {
+			return outcome, err
+		}
 		outcome, err = x.askModel(prompt, out, countPrompt)
 	}
 	if err == nil || !out.untouched() || !x.mayDescend(err) || x.fallsBack || x.route.SafeAnswer == "" || x.req.Model != nil {
@@ -76,4 +79,21 @@ func (x *exchange) degrade(how string) error {
 	begin := x.start()
 	begin.Degraded = how
 	return x.emit(Event{Start: begin})
+}
+
+// start tells who answers, and what the model does not see of what it was asked.
+func (x *exchange) start() *Start {
+	s := &Start{Route: x.route.Name, Model: x.model.Info().ID, Cache: x.trace.Cache}
+	if x.contextCut != "" {
+		s.header(HeaderContext, x.contextCut)
+	}
+	return s
+}
+
+// header adds one for the client.
+func (s *Start) header(name, value string) {
+	if s.Headers == nil {
+		s.Headers = map[string]string{}
+	}
+	s.Headers[name] = value
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/embedding"
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/search"
@@ -71,6 +72,8 @@ type Prompt struct {
 
 	// GoOn lets another model go on with an answer that broke off.
 	GoOn bool
+
+	base int // of Messages, how many were there before tools were called
 
 	// Raw holds the client's fields as sent, for a remote model. Fields above go over it.
 	Raw map[string][]byte
@@ -147,6 +150,7 @@ type Route struct {
 	Tools        []HostTool
 	Undescribed  []Undescribed
 	Retrieve     *Retrieve // nil: the route answers without documents
+	Context      *Context  // nil: the model is asked what the client sent, and refuses what is too long
 	Cascade      *Cascade  // nil: what the chosen model answers is the answer
 	Refill       bool      // put what guards replaced by tokens back into the answer
 	AlwaysOffer  bool      // offer Tools to the model even when the client offers none
@@ -236,7 +240,11 @@ type Pipeline struct {
 	Trace func(*Trace)
 	Now   func() time.Time
 
-	flights flights
+	// Embedder compares turns of a conversation with a question; nil: the built-in one.
+	Embedder embedding.Embedder
+
+	flights   flights
+	summaries summaries
 }
 
 // exchange is one request on its way.
@@ -259,6 +267,9 @@ type exchange struct {
 	rung     int      // of the route's ladder
 	spent    []Spend
 	ahead    ahead
+
+	fitted     *fitted
+	contextCut string // what of the prompt the model does not see
 
 	holds     bool     // the answer is held back and judged
 	fallsBack bool     // an answer that was held back stands in for the route's fixed sentence
@@ -340,12 +351,15 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 	var answer *cachedAnswer
 	if x.cascades() {
 		answer, err = x.cascade()
-	} else if err = x.emit(Event{Start: x.start()}); err == nil {
-		answer, err = x.answer()
+	} else if err = x.fit(); err == nil {
+		if err = x.emit(Event{Start: x.start()}); err == nil {
+			answer, err = x.answer()
+		}
 	}
 	if err != nil {
 		return err
 	}
+	answer.Context = x.contextCut
 	x.store(answer)
 	return x.emit(Event{Usage: &x.usage})
 }
@@ -376,7 +390,12 @@ func (x *exchange) prompt(i, j int) *Prompt {
 	if len(x.req.Prompts) > 0 {
 		prompt.Text, prompt.Tokens = x.req.Prompts[i].Text, x.req.Prompts[i].Tokens
 	} else {
-		prompt.Messages = x.withSources(x.messages())
+		if x.fitted != nil {
+			prompt.Messages = x.fitted.messages
+		} else {
+			prompt.Messages = x.withSources(x.messages())
+		}
+		prompt.base = len(prompt.Messages)
 	}
 	prompt.MaxTokens = x.budget()
 	if prompt.Seed != nil && j > 0 {

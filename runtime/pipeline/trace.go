@@ -76,7 +76,7 @@ func (t *TraceText) Any(f func(text string) bool) bool {
 
 // Entry is what one stage decided.
 type Entry struct {
-	Stage      string      `json:"stage"` // transform, guard.input, guard.retrieval, guard.tool, guard.answer, guard.output, route, cache, retrieve, model, tool, citations, fallback, cascade, judge, offline
+	Stage      string      `json:"stage"` // transform, guard.input, guard.retrieval, guard.tool, guard.answer, guard.output, route, cache, retrieve, context, model, tool, citations, fallback, cascade, judge, offline
 	Plugin     string      `json:"plugin,omitempty"`
 	Digest     string      `json:"digest,omitempty"`
 	Verdict    string      `json:"verdict"`

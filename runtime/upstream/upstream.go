@@ -233,6 +233,10 @@ func decodeOpenAI() func([]byte) (*openai.ChatChunk, bool, error) {
 		if string(data) == "[DONE]" {
 			return nil, true, nil
 		}
+		var plain openai.ChatChunk
+		if plain.Plain(data) {
+			return &plain, false, nil
+		}
 		var chunk struct {
 			openai.ChatChunk
 			Error json.RawMessage `json:"error"`
