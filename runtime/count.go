@@ -38,7 +38,7 @@ func (r *Runtime) CountPrompt(ctx context.Context, who Identity, req *openai.Cha
 		if prompt.Messages = p.Messages; route.System != "" {
 			prompt.Messages = append([]openai.Message{{Role: "system", Content: openai.Content(route.System)}}, p.Messages...)
 		}
-		return m.count(ctx, &prompt)
+		return m.CountPrompt(ctx, &prompt)
 	}
 	return promptTokens(p), nil
 }
