@@ -185,7 +185,7 @@ func (r *Runtime) Close(ctx context.Context) error {
 func (r *Runtime) Chat(ctx context.Context, id string, who Identity, req *openai.ChatRequest, emit func(pipeline.Event) error) error {
 	p, err := r.chatRequest(id, who, req)
 	if err != nil {
-		return r.reject(id, who, "chat", req.Model, req.Stream, err)
+		return r.reject(ctx, id, who, "chat", req.Model, req.Stream, err)
 	}
 	return r.run(ctx, who, p, req.Model, emit)
 }
@@ -194,19 +194,19 @@ func (r *Runtime) Chat(ctx context.Context, id string, who Identity, req *openai
 func (r *Runtime) Complete(ctx context.Context, id string, who Identity, req *openai.CompletionRequest, emit func(pipeline.Event) error) error {
 	p, err := r.completionRequest(ctx, id, who, req)
 	if err != nil {
-		return r.reject(id, who, "completion", req.Model, req.Stream, err)
+		return r.reject(ctx, id, who, "completion", req.Model, req.Stream, err)
 	}
 	return r.run(ctx, who, p, req.Model, emit)
 }
 
 // Malformed records a request that could not be read, and returns its error.
-func (r *Runtime) Malformed(id string, who Identity, endpoint string, err error) error {
-	return r.reject(id, who, endpoint, "", false, err)
+func (r *Runtime) Malformed(ctx context.Context, id string, who Identity, endpoint string, err error) error {
+	return r.reject(ctx, id, who, endpoint, "", false, err)
 }
 
 // reject records a request that never reached a route.
-func (r *Runtime) reject(id string, who Identity, endpoint, model string, stream bool, err error) error {
-	pipeline.Rejected(&r.pipe, &pipeline.Request{ID: id, Tenant: who.Tenant, Subject: who.Subject, Key: who.Key, Endpoint: endpoint, Stream: stream}, model, err)
+func (r *Runtime) reject(ctx context.Context, id string, who Identity, endpoint, model string, stream bool, err error) error {
+	pipeline.Rejected(ctx, &r.pipe, &pipeline.Request{ID: id, Tenant: who.Tenant, Subject: who.Subject, Key: who.Key, Endpoint: endpoint, Stream: stream}, model, err)
 	return err
 }
 
@@ -218,18 +218,18 @@ func (r *Runtime) run(ctx context.Context, who Identity, req *pipeline.Request, 
 		route, model, err = r.resolve(name)
 	}
 	if err != nil {
-		return r.reject(req.ID, who, req.Endpoint, name, req.Stream, err)
+		return r.reject(ctx, req.ID, who, req.Endpoint, name, req.Stream, err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Limits.RequestTimeout.D(), errTimeout)
 	defer cancel()
 	lease, err := r.hold(ctx, &who, route.Name, req)
 	if err != nil {
-		return r.reject(req.ID, who, req.Endpoint, name, req.Stream, err)
+		return r.reject(ctx, req.ID, who, req.Endpoint, name, req.Stream, err)
 	}
 	defer lease.Leave(0, 0) // a request that ran has left with what it used
 	release, err := r.admit.enter(ctx, route.Priority)
 	if err != nil {
-		return r.reject(req.ID, who, req.Endpoint, name, req.Stream, err)
+		return r.reject(ctx, req.ID, who, req.Endpoint, name, req.Stream, err)
 	}
 	defer release()
 	r.erasing.RLock()

@@ -11,8 +11,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	goruntime "runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,6 +21,9 @@ import (
 	"github.com/ledge-run/ledge/hosts/edge"
 	"github.com/ledge-run/ledge/runtime"
 	"github.com/ledge-run/ledge/runtime/config"
+	"github.com/ledge-run/ledge/runtime/pipeline"
+	"github.com/ledge-run/ledge/runtime/telemetry"
+	"github.com/ledge-run/ledge/runtime/upstream"
 )
 
 // drainTime is how long requests in work may go on after an interrupt.
@@ -158,16 +159,30 @@ func serve(ctx context.Context, cfg *config.Config, version string, stdout, stde
 	defer admin.Close()
 
 	metrics := edge.NewMetrics()
-	rt, err := runtime.New(ctx, cfg, runtime.Options{Logger: log, OnTrace: metrics.Observe})
+	observe := metrics.Observe
+	var rt *runtime.Runtime
+	exporter, err := newExporter(cfg, metrics, version, log, func(m string) (telemetry.Provider, bool) { return rt.Provider(m) })
+	if err != nil {
+		return err
+	}
+	if exporter != nil {
+		observe = func(t *pipeline.Trace) { metrics.Observe(t); exporter.Observe(t) }
+	}
+	rt, err = runtime.New(ctx, cfg, runtime.Options{Logger: log, OnTrace: observe})
 	if err != nil {
 		return err
 	}
 	metrics.Watch(rt)
 	s := &edge.Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Places: cfg.Limits.Concurrency + cfg.Limits.Queue, Version: version, Origins: cfg.Origins,
 		AdminCredentials: cfg.Auth.Required() && !config.Loopback(cfg.Admin)}
+	if exporter != nil {
+		s.Spans = exporter.Begin
+		metrics.WatchTelemetry(exporter)
+	}
 	go shedStartup()
 	banner(stdout, cfg, rt, api.Addr(), admin.Addr(), version, time.Since(begun))
 
+	go shedWork(ctx)
 	go reloadOnHangup(ctx, rt, log)
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
@@ -195,16 +210,25 @@ func serve(ctx context.Context, cfg *config.Config, version string, stdout, stde
 	err = errors.Join(err, <-done)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	return errors.Join(err, rt.Close(closing))
+	err = errors.Join(err, rt.Close(closing))
+	if exporter != nil {
+		exporter.Close(closing)
+	}
+	return err
 }
 
-// shedStartup gives back what starting needed and serving does not, now and once the plugins have come to rest. Native
-// code is freed by finalizers, which run after a first collection; what they held goes with the second.
-func shedStartup() {
-	debug.FreeOSMemory()
-	time.Sleep(1500 * time.Millisecond)
-	goruntime.GC()
-	debug.FreeOSMemory()
+// newExporter returns what sends telemetry to the collector of the configuration; nil: it names none.
+func newExporter(cfg *config.Config, metrics *edge.Metrics, version string, log *slog.Logger, providers telemetry.Providers) (*telemetry.Exporter, error) {
+	t := &cfg.Telemetry
+	if t.OTLP == "" {
+		return nil, nil
+	}
+	headers := map[string]string{}
+	for name, value := range t.Headers {
+		headers[name] = string(value)
+	}
+	return telemetry.New(telemetry.Config{Endpoint: t.OTLP, Headers: headers, Service: t.Service, Version: version, Sample: t.Sample, Interval: t.Interval.D(),
+		Client: upstream.NewClient(cfg.Gap(), upstream.DefaultConnect), Metrics: metrics.Registry, Providers: providers, Log: log})
 }
 
 func reloadOnHangup(ctx context.Context, rt *runtime.Runtime, log *slog.Logger) {

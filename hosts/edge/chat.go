@@ -53,7 +53,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	body, err := s.body(w, r, &req)
 	id := s.begin(w, r, req.Model)
 	if err != nil {
-		writeError(w, s.Runtime.Malformed(id, s.identity(r), "chat", err))
+		writeError(w, s.Runtime.Malformed(r.Context(), id, s.identity(r), "chat", err))
 		return
 	}
 	if s.Runtime.HasRemote() {

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/ledge-run/ledge/runtime/config"
 	"github.com/ledge-run/ledge/runtime/identity"
+	"github.com/ledge-run/ledge/runtime/pipeline"
 	"github.com/ledge-run/ledge/runtime/upstream/upstreamtest"
 )
 
@@ -163,9 +165,28 @@ func (g *gatewaySoak) request(random *rand.Rand, tenant int) {
 		switch got.code {
 		case "upstream_timeout", "upstream_error", "upstream_rate_limited", "upstream_unavailable", "rate_limit_exceeded", "idempotency_key_reused", "overloaded":
 		default:
-			g.fault("%s: status %d, %s: %.200s", question, got.status, got.code, got.raw)
+			g.fault("%s: status %d, %s: %s", question, got.status, got.code, g.why(got.id))
 		}
 	}
+}
+
+// why is what the trace of a request says of the stages that failed.
+func (g *gatewaySoak) why(id string) string {
+	doc, _, err := g.a.rt.Store().Traces().Get(context.Background(), id)
+	var tr pipeline.Trace
+	if err == nil {
+		err = json.Unmarshal(doc, &tr)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	var out []string
+	for _, e := range tr.Stages {
+		if e.Error != nil {
+			out = append(out, e.Stage+" "+e.Plugin+": "+e.Error.Message)
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 func (g *gatewaySoak) count(outcome string) {

@@ -33,6 +33,7 @@ type Config struct {
 	Limits         Limits                  `yaml:"limits"`
 	Log            Log                     `yaml:"log"`
 	Trace          Trace                   `yaml:"trace"`
+	Telemetry      Telemetry               `yaml:"telemetry"`
 	Cache          Cache                   `yaml:"cache"`
 	KV             KV                      `yaml:"kv"`
 	Documents      Documents               `yaml:"documents"`
@@ -273,6 +274,7 @@ type Upstream struct {
 	Local         bool            `yaml:"local"` // on this host or in a network of Site: it may be asked offline
 	Tier          string          `yaml:"tier"`  // for routers; empty: large for a local one, else remote
 	ContextTokens int             `yaml:"context_tokens"`
+	Fields        []string        `yaml:"fields"` // of a client's request, that are passed on although guards do not read them
 	Timeouts      Timeouts        `yaml:"timeouts"`
 }
 

@@ -221,6 +221,7 @@ func (c *Config) validate(src []byte) error {
 		}
 	}
 	c.validateOffline(add)
+	c.validateTelemetry(add)
 	c.validateAuth(add)
 	c.validateLimits(limits.Dimensions, add)
 	c.validatePools(add)

@@ -47,8 +47,9 @@ func (p *Pipeline) Explain(ctx context.Context, route *Route, pinned Model, cont
 }
 
 // Direct delivers the trace of a request that was answered without a route, or failed so.
-func Direct(p *Pipeline, req *Request, model string, began time.Time, usage openai.Usage, err error) {
+func Direct(ctx context.Context, p *Pipeline, req *Request, model string, began time.Time, usage openai.Usage, err error) {
 	t := newTrace(began, &Route{}, req)
+	t.join(ctx)
 	t.Model = clip(model, 200)
 	t.end(p.Now(), usage, err)
 	p.Trace(t)
@@ -76,14 +77,16 @@ func before(ctx context.Context) []*Entry {
 // Stopped delivers the trace of a request that ended before the pipeline, with its context's entries.
 func Stopped(ctx context.Context, p *Pipeline, req *Request, route string, began time.Time, err error) {
 	t := newTrace(began, &Route{Name: route}, req)
+	t.join(ctx)
 	t.Stages = before(ctx)
 	t.end(p.Now(), openai.Usage{}, err)
 	p.Trace(t)
 }
 
 // Rejected delivers the trace of a request that was refused before it came to a route.
-func Rejected(p *Pipeline, req *Request, model string, err error) {
+func Rejected(ctx context.Context, p *Pipeline, req *Request, model string, err error) {
 	t := newTrace(p.Now(), &Route{}, req)
+	t.join(ctx)
 	t.Model = clip(model, 200)
 	t.end(p.Now(), openai.Usage{}, err)
 	p.Trace(t)

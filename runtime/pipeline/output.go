@@ -120,7 +120,7 @@ func (x *exchange) count(model string, prompt, answer int) {
 func (x *exchange) ask(prompt *Prompt, push func(Delta) error, countPrompt bool) (*Entry, Outcome, error) {
 	entry := x.trace.add(Entry{Stage: "model", Plugin: x.model.Info().ID, Digest: x.model.Digest(), Verdict: "ok"})
 	start := x.Now()
-	outcome, err := x.model.Generate(x.ctx, prompt, push)
+	outcome, err := x.model.Generate(entry.below(x.ctx), prompt, push)
 	entry.took(x.Now().Sub(start), 0)
 	read := 0
 	if countPrompt {

@@ -313,6 +313,7 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 	ctx = WithAccess(ctx, req.Access)
 	x := &exchange{Pipeline: p, ctx: ctx, route: route, req: req, emit: told(emit), memo: map[string]string{}}
 	x.trace = newTrace(p.Now(), route, req)
+	x.trace.join(ctx)
 	x.trace.Stages = append(x.trace.Stages, before(ctx)...)
 	defer func() {
 		if len(x.spent) > 1 {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/ledge-run/ledge/runtime/airgap"
 	"github.com/ledge-run/ledge/runtime/openai"
+	"github.com/ledge-run/ledge/runtime/tracecontext"
 )
 
 // Config describes an endpoint. Zero durations and sizes take the defaults.
@@ -117,16 +118,21 @@ func New(c Config) (*Target, error) {
 	default:
 		return nil, fmt.Errorf("upstream %s: the kind %q is not one of %s, %s, %s", c.Name, c.Kind, KindOpenAI, KindAzure, KindAnthropic)
 	}
-	return &Target{cfg: c, url: base.JoinPath(speak.path).String(), wire: speak, breaker: newBreaker(c.Breaker, c.Now), client: &http.Client{
+	return &Target{cfg: c, url: base.JoinPath(speak.path).String(), wire: speak, breaker: newBreaker(c.Breaker, c.Now), client: NewClient(c.Gap, c.Timeouts.Connect)}, nil
+}
+
+// NewClient returns the HTTP client that everything here which opens connections by configuration does so with.
+func NewClient(gap *airgap.Gap, connect time.Duration) *http.Client {
+	return &http.Client{
 		// A redirect would carry the key and the prompt to a host that nobody configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy:       nil, // the environment does not decide where prompts go
-			DialContext: c.Gap.Dialer(c.Timeouts.Connect).DialContext, TLSHandshakeTimeout: c.Timeouts.Connect,
+			DialContext: gap.Dialer(connect).DialContext, TLSHandshakeTimeout: connect,
 			MaxIdleConns: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second,
 			MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true, DisableCompression: true,
 		},
-	}}, nil
+	}
 }
 
 // Close drops idle connections.
@@ -152,6 +158,12 @@ func (t *Target) once(ctx context.Context, body []byte, emit func(*openai.ChatCh
 		return t.fault(ctx, inner, err)
 	}
 	t.headers(req.Header)
+	if c := tracecontext.From(ctx); c != nil {
+		req.Header.Set("Traceparent", c.Traceparent())
+		if c.State != "" {
+			req.Header.Set("Tracestate", c.State)
+		}
+	}
 	resp, err := t.client.Do(req)
 	if err != nil {
 		return t.fault(ctx, inner, err)
