@@ -37,7 +37,7 @@ func (r *Runtime) buildRoutes(ctx context.Context) error {
 }
 
 func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route) (*pipeline.Route, error) {
-	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), CacheStale: cfg.Cache.Stale.D(), AlwaysOffer: cfg.OfferTools, Refill: cfg.Refill, ContextShift: cfg.ContextShift, Priority: cfg.Priority}
+	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), CacheStale: cfg.Cache.Stale.D(), AlwaysOffer: cfg.OfferTools, Refill: cfg.Refill, KeepText: cfg.Guards.KeepText, ContextShift: cfg.ContextShift, Priority: cfg.Priority}
 	version := sha256.New()
 	fmt.Fprintf(version, "%q %q %d\n", cfg.PromptVersion, cfg.System, cfg.Window)
 	route.Models, route.Fallback = r.named(cfg.Models), r.named(cfg.Fallback)

@@ -322,6 +322,7 @@ func (o *output) judge(text string, final bool) (spans []hook.Span, hold int, er
 		}
 		switch v.Verdict {
 		case hook.Block, hook.Review:
+			x.hold(s, hook.StageOutput, text, v)
 			o.enter(entry, v.Spans)
 			return nil, 0, errFiltered
 		case hook.Redact:

@@ -147,6 +147,7 @@ type Route struct {
 	Undescribed  []Undescribed
 	Retrieve     *Retrieve // nil: the route answers without documents
 	Refill       bool      // put what guards replaced by tokens back into the answer
+	KeepText     bool      // keep the text of what guards stop, for review
 	AlwaysOffer  bool      // offer Tools to the model even when the client offers none
 	Window       int       // bytes of a stream held back, at most
 }

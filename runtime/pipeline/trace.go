@@ -37,6 +37,7 @@ type Trace struct {
 	FirstTextUS int64        `json:"first_text_us,omitempty"`
 	Stages      []*Entry     `json:"stages"`
 	Text        *TraceText   `json:"text,omitempty"`
+	Held        []Held       `json:"-"` // what guards stopped; it has a queue of its own
 
 	started time.Time
 }

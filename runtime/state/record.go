@@ -21,6 +21,7 @@ const (
 	kindLimit    = 'l'
 	kindAnswer   = 'a'
 	kindUsage    = 'u'
+	kindReview   = 'r'
 )
 
 // key is the parsed form of a record's key.
@@ -76,7 +77,7 @@ func parseKey(b []byte) (k key, ok bool) {
 		ok = len(k.rest) == 0
 	case kindUsage:
 		_, ok = parseUsage(k)
-	case kindMeta, kindIndex, kindDocument, kindLimit:
+	case kindMeta, kindIndex, kindDocument, kindLimit, kindReview:
 	default:
 		ok = false
 	}
