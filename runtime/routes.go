@@ -42,6 +42,10 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 	fmt.Fprintf(version, "%q %q %d\n", cfg.PromptVersion, cfg.System, cfg.Window)
 	route.Models, route.Fallback = r.named(cfg.Models), r.named(cfg.Fallback)
 	route.SafeAnswer, route.GoOn = cfg.SafeAnswer, cfg.GoOn
+	if cfg.Guards.Leak != "" && cfg.System != "" {
+		route.Leak = pipeline.NewLeak(cfg.System, cfg.Guards.Leak)
+		fmt.Fprintf(version, "leak %s\n", cfg.Guards.Leak)
+	}
 	stages := func(list []config.Stage, h string) ([]pipeline.Stage, error) {
 		var out []pipeline.Stage
 		for _, s := range list {

@@ -229,6 +229,8 @@ type Guards struct {
 	Tool      []Stage `yaml:"tool"`
 	Output    []Stage `yaml:"output"`
 	Answer    []Stage `yaml:"answer"` // judge the whole answer with the passages it was made from; it is held until then
+	// Leak says what becomes of an answer that has the route's system prompt in it: redact, block, shadow, or nothing (empty).
+	Leak string `yaml:"leak"`
 	// KeepText keeps the text of what they stop, for review; otherwise only its hash is.
 	KeepText bool `yaml:"keep_text"`
 }

@@ -25,19 +25,19 @@ type Held struct {
 const maxHeld = 20
 
 // hold notes that a guard stopped a text.
-func (x *exchange) hold(s *Stage, asked, text string, v *hook.Verdict) {
+func (x *exchange) hold(plugin, digest, asked, text string, v *hook.Verdict) {
 	t := x.trace
 	if len(t.Held) >= maxHeld {
 		return
 	}
 	sum := sha256.Sum256([]byte(text))
-	h := Held{Stage: asked, Plugin: s.Plugin.Name(), Digest: s.Plugin.Digest(), Verdict: v.Verdict, Reason: clip(v.Reason, maxReason),
+	h := Held{Stage: asked, Plugin: plugin, Digest: digest, Verdict: v.Verdict, Reason: clip(v.Reason, maxReason),
 		Spans: slices.Clone(v.Spans[:min(len(v.Spans), maxHeld)]), Hash: hex.EncodeToString(sum[:]), Bytes: len(text)}
 	for i := range h.Spans {
 		sp := &h.Spans[i]
 		sp.Entity, sp.Rule, sp.Replacement = clip(sp.Entity, 64), clip(sp.Rule, 64), ""
 	}
-	if x.route.KeepText {
+	if x.route.KeepText && plugin != leakName { // the prompt is the site's, and whoever looks need not be
 		h.Text = text
 	}
 	t.Held = append(t.Held, h)

@@ -147,6 +147,7 @@ type Route struct {
 	Undescribed  []Undescribed
 	Retrieve     *Retrieve // nil: the route answers without documents
 	Refill       bool      // put what guards replaced by tokens back into the answer
+	Leak         *Leak     // keeps System out of answers; nil: nothing does
 	KeepText     bool      // keep the text of what guards stop, for review
 	AlwaysOffer  bool      // offer Tools to the model even when the client offers none
 	Window       int       // bytes of a stream held back, at most
@@ -371,7 +372,11 @@ func (x *exchange) messages() []openai.Message {
 	if x.route.System == "" {
 		return x.req.Messages
 	}
-	return append([]openai.Message{{Role: "system", Content: openai.Content(x.route.System)}}, x.req.Messages...)
+	system := x.route.System
+	if x.route.Leak != nil {
+		system = x.route.Leak.Mark(system)
+	}
+	return append([]openai.Message{{Role: "system", Content: openai.Content(system)}}, x.req.Messages...)
 }
 
 // budget is the number of tokens an answer may have.
