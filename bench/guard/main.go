@@ -78,7 +78,8 @@ type set struct {
 }
 
 var all = []set{{"pii", "pii-guard", sets.PII}, {"secrets", "secrets-guard", sets.Secrets}, {"injection", "injection-guard", sets.Injection},
-	{"fresh_pii", "pii-guard", sets.FreshPII}, {"fresh_injection", "injection-guard", sets.FreshInjection}}
+	{"fresh_pii", "pii-guard", sets.FreshPII}, {"fresh_injection", "injection-guard", sets.FreshInjection},
+	{"unseen_injection", "injection-guard", sets.UnseenInjection}}
 
 var splits = map[string]sets.Split{"tune": sets.Tune, "heldout": sets.Heldout}
 
