@@ -19,7 +19,6 @@ import (
 	"github.com/ledge-run/ledge/runtime/ingest"
 	"github.com/ledge-run/ledge/runtime/pipeline"
 	"github.com/ledge-run/ledge/runtime/search"
-	"github.com/ledge-run/ledge/runtime/wasm"
 )
 
 // openDocuments opens the library and starts to work off what was submitted to it.
@@ -90,13 +89,7 @@ func (r *Runtime) chunk(ctx context.Context, doc *hook.Document) ([]hook.Chunk, 
 	if p == nil {
 		return nil, fmt.Errorf("there is no plugin %q; documents.chunker names the one that cuts documents", r.cfg.Documents.Chunker)
 	}
-	res, err := p.Call(ctx, wasm.Call{Export: hook.ExportChunk, Input: doc.AppendJSON(nil)})
-	if err != nil {
-		return nil, err
-	}
-	var list hook.ChunkList
-	err = list.ParseJSON(res.Output)
-	return list.Chunks, err
+	return chunking.With(p)(ctx, doc)
 }
 
 // access is what a caller may read, from who it is.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/erasure"
+	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
 	"github.com/ledge-run/ledge/runtime/review"
 	"github.com/ledge-run/ledge/runtime/search"
@@ -166,12 +167,17 @@ func (r *Runtime) applyErasure(ctx context.Context, e *erasure.Entry, windows *e
 		return 0, 0, 0, err
 	}
 	r.library.Unload(e.Tenant)
+	r.pipe.Forget()
 	if err := errors.Join(r.store.Cache().Purge(ctx, e.Tenant), r.store.Answers().Purge(ctx, e.Tenant), r.forgetPrefixes()); err != nil {
 		return 0, 0, 0, err
 	}
 	pairs, err = r.store.KV().Forget(ctx, e.Tenant, func(name string, value []byte) bool {
 		return windows.In(name) || windows.In(string(value))
 	})
+	if err != nil {
+		return 0, pairs, 0, err
+	}
+	err = r.store.Handovers().Forget(ctx, e.Tenant, func(at time.Time, doc []byte) bool { return !at.After(e.Time) && concerns(doc, e, windows) })
 	if err != nil {
 		return 0, pairs, 0, err
 	}
@@ -193,6 +199,18 @@ func (r *Runtime) applyErasure(ctx context.Context, e *erasure.Entry, windows *e
 		return windows.In(i.Text) || windows.In(i.Reason) || windows.In(note)
 	})
 	return traces, pairs, reviews, err
+}
+
+// concerns says whether a request that a person is to answer has to do with an erasure.
+func concerns(doc []byte, e *erasure.Entry, windows *erasure.Windows) bool {
+	var h pipeline.Handover
+	if json.Unmarshal(doc, &h) != nil {
+		return true
+	}
+	if e.Subject != "" && h.Subject != "" && erasure.SubjectHash(e.Tenant, h.Subject) == e.Subject {
+		return true
+	}
+	return windows.In(h.Attempt) || slices.ContainsFunc(h.Messages, func(m openai.Message) bool { return windows.In(string(m.Content)) })
 }
 
 // redactTrace takes the texts out of a trace that has to do with an erasure.

@@ -55,6 +55,9 @@ func (p *Plugin) Digest() string { return p.current.Load().plugin.Digest() }
 // Manifest is what the module that serves now says of itself.
 func (p *Plugin) Manifest() *manifest.Manifest { return p.current.Load().manifest }
 
+// Exports are the functions that the module exports that serves now.
+func (p *Plugin) Exports() []string { return p.current.Load().plugin.Exports() }
+
 // Source is where the module comes from: built in, or a file.
 func (p *Plugin) Source() string {
 	if p.cfg.File != "" {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/ledge-run/ledge/runtime/airgap"
 	"github.com/ledge-run/ledge/runtime/config"
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/openai"
@@ -16,17 +17,17 @@ import (
 
 // remoteModel answers from an upstream.
 type remoteModel struct {
-	id      string // UPSTREAM/MODEL
-	model   string // what the upstream calls it
-	context int
-	digest  string
-	target  *upstream.Target
+	id     string // UPSTREAM/MODEL
+	model  string // what the upstream calls it
+	digest string
+	info   hook.Model
+	target *upstream.Target
 }
 
 var _ pipeline.Model = (*remoteModel)(nil)
 
-func openRemote(name, model string, u config.Upstream) (*remoteModel, error) {
-	target, err := upstream.New(upstream.Config{Name: name, BaseURL: u.BaseURL, APIKey: string(u.APIKey), Timeouts: upstream.Timeouts{
+func openRemote(name, model string, u config.Upstream, gap *airgap.Gap) (*remoteModel, error) {
+	target, err := upstream.New(upstream.Config{Name: name, Gap: gap, BaseURL: u.BaseURL, APIKey: string(u.APIKey), Timeouts: upstream.Timeouts{
 		Connect: u.Timeouts.Connect.D(), FirstByte: u.Timeouts.FirstByte.D(), Idle: u.Timeouts.Idle.D()},
 		Kind: u.Kind, APIVersion: u.APIVersion, Retry: upstream.Retry{Attempts: u.Retry.Attempts, Base: u.Retry.Base.D(), Max: u.Retry.Max.D()},
 		Breaker: upstream.Breaker{Failures: u.Breaker.Failures, Window: u.Breaker.Window.D(), OpenFor: u.Breaker.OpenFor.D(), Probes: u.Breaker.Probes}})
@@ -35,12 +36,12 @@ func openRemote(name, model string, u config.Upstream) (*remoteModel, error) {
 	}
 	// The weights are not ours to hash; the endpoint and the name are the best identity there is.
 	sum := sha256.Sum256([]byte(u.BaseURL + "\x00" + model))
-	return &remoteModel{id: name + "/" + model, model: model, context: u.ContextTokens, digest: "remote:" + hex.EncodeToString(sum[:]), target: target}, nil
+	id := name + "/" + model
+	return &remoteModel{id: id, model: model, digest: "remote:" + hex.EncodeToString(sum[:]), target: target,
+		info: hook.Model{ID: id, ContextTokens: u.ContextTokens, Tier: u.TierName(), Remote: !u.Local}}, nil
 }
 
-func (m *remoteModel) Info() hook.Model {
-	return hook.Model{ID: m.id, ContextTokens: m.context, Tier: "remote", Remote: true}
-}
+func (m *remoteModel) Info() hook.Model { return m.info }
 
 func (m *remoteModel) Digest() string { return m.digest }
 
@@ -55,7 +56,7 @@ func (m *remoteModel) Generate(ctx context.Context, p *pipeline.Prompt, emit fun
 	if err != nil {
 		return out, err
 	}
-	said := 0
+	said, received, most := 0, 0, excess+excessToken*p.MaxTokens
 	report, err := m.target.Chat(ctx, body, func(c *openai.ChatChunk) error {
 		if c.Usage != nil {
 			out.Usage = *c.Usage
@@ -66,6 +67,15 @@ func (m *remoteModel) Generate(ctx context.Context, p *pipeline.Prompt, emit fun
 			}
 			if choice.FinishReason != nil {
 				out.FinishReason = *choice.FinishReason
+			}
+			for _, c := range choice.Delta.ToolCalls {
+				received += len(c.ID) + len(c.Function.Name) + len(c.Function.Arguments)
+			}
+			if choice.Delta.Content != nil {
+				received += len(*choice.Delta.Content)
+			}
+			if received > most {
+				return upstream.ErrExcess
 			}
 			out.ToolCalls = addCalls(out.ToolCalls, choice.Delta.ToolCalls)
 			d := pipeline.Delta{}
@@ -93,6 +103,13 @@ func (m *remoteModel) Generate(ctx context.Context, p *pipeline.Prompt, emit fun
 	}
 	return out, err
 }
+
+// A peer that does not stop at max_tokens is stopped here, in bytes: answers are held in memory until they end. Few tokens
+// of any vocabulary are as long as excessToken.
+const (
+	excess      = 64 << 10
+	excessToken = 64
+)
 
 // maxCalls bounds the tool calls of one answer.
 const maxCalls = 128

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ledge-run/ledge/runtime/config"
@@ -45,6 +46,11 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 	if cfg.Guards.Leak != "" && cfg.System != "" {
 		route.Leak = pipeline.NewLeak(cfg.System, cfg.Guards.Leak)
 		fmt.Fprintf(version, "leak %s\n", cfg.Guards.Leak)
+	}
+	for _, m := range slices.Concat(cfg.Models, cfg.Fallback) {
+		if r.cfg.LeftOut(m) {
+			route.LeftOut = append(route.LeftOut, m)
+		}
 	}
 	stages := func(list []config.Stage, h string) ([]pipeline.Stage, error) {
 		var out []pipeline.Stage
@@ -99,6 +105,24 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 			return nil, err
 		}
 		route.Retrieve = r.retrieve(cfg.Retrieve, guards)
+	}
+	if k := cfg.Context; k != nil {
+		fmt.Fprintf(version, "context %+v\n", *k)
+		route.Context = &pipeline.Context{Policy: k.Policy, Budgets: k.Budgets, History: k.History, Turns: k.Turns, Over: k.Over}
+		if models := r.named([]string{k.SummaryModel}); k.Summarises() && len(models) > 0 {
+			route.Context.Summary = models[0]
+		}
+	}
+	if k := cfg.Cascade; k != nil {
+		fmt.Fprintf(version, "cascade %g %d %q %+v %t %q\n", k.AcceptFrom(), k.Samples, k.Refusals, k.Judges, k.Human, k.Handover)
+		judges, err := stages(k.Judges, hook.ExportGuard)
+		if err != nil {
+			return nil, err
+		}
+		route.Cascade = &pipeline.Cascade{Accept: k.AcceptFrom(), Samples: k.Samples, Judges: judges, Human: k.Human, Handover: k.Handover}
+		for _, phrase := range k.Refusals {
+			route.Cascade.Refusals = append(route.Cascade.Refusals, strings.ToLower(phrase))
+		}
 	}
 	for _, t := range cfg.Tools {
 		if _, err := stages([]config.Stage{{Plugin: t}}, manifest.HookTools); err != nil {
@@ -162,7 +186,10 @@ func (r *Runtime) openModels(ctx context.Context) error {
 	}
 	for name, u := range r.cfg.Upstreams {
 		for _, m := range u.Models {
-			remote, err := openRemote(name, m, u)
+			if r.cfg.LeftOut(name + "/" + m) {
+				continue
+			}
+			remote, err := openRemote(name, m, u, r.gap)
 			if err != nil {
 				return fmt.Errorf("upstream %s: %w", name, err)
 			}

@@ -93,15 +93,7 @@ func measure(doc *hook.Document, runs int) (*figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	cutter := chunking.Cutter{Chunk: func(ctx context.Context, doc *hook.Document) ([]hook.Chunk, error) {
-		res, err := p.Call(ctx, wasm.Call{Export: hook.ExportChunk, Input: doc.AppendJSON(nil)})
-		if err != nil {
-			return nil, err
-		}
-		var list hook.ChunkList
-		err = list.ParseJSON(res.Output)
-		return list.Chunks, err
-	}}
+	cutter := chunking.Cutter{Chunk: chunking.With(p)}
 	f := &figures{Strategy: doc.Strategy}
 	var in, out []float64
 	for range runs {

@@ -163,17 +163,7 @@ func chunkDocument(ctx context.Context, in io.Reader, doc *hook.Document, count 
 	if err != nil {
 		return err
 	}
-	c := chunking.Cutter{Count: count, Chunk: func(ctx context.Context, doc *hook.Document) ([]hook.Chunk, error) {
-		res, err := p.Call(ctx, wasm.Call{Export: hook.ExportChunk, Input: doc.AppendJSON(nil)})
-		if err != nil {
-			return nil, err
-		}
-		var list hook.ChunkList
-		if err := list.ParseJSON(res.Output); err != nil {
-			return nil, fmt.Errorf("the chunker's answer: %w", err)
-		}
-		return list.Chunks, nil
-	}}
+	c := chunking.Cutter{Count: count, Chunk: chunking.With(p)}
 	return c.Cut(ctx, in, *doc, each)
 }
 

@@ -33,6 +33,7 @@ type siteFlags struct {
 	config  string
 	data    string
 	model   string
+	offline bool
 	plugins []string
 }
 
@@ -40,6 +41,7 @@ func (f *siteFlags) register(c *cobra.Command) {
 	c.Flags().StringVarP(&f.config, "config", "c", "", "configuration `FILE` (default: built-in configuration)")
 	c.Flags().StringVar(&f.data, "data", "", "state `DIR` (default: $LEDGE_DATA, or ledge below the user's data directory)")
 	c.Flags().StringVar(&f.model, "model", "", "GGUF `FILE` of the model on this device, or the name of an installed one")
+	c.Flags().BoolVar(&f.offline, "offline", false, "reach nothing but this host and the networks of site in the configuration: no remote model, no request of a plugin")
 	c.Flags().StringArrayVar(&f.plugins, "plugin", nil, "replace a plugin's module: `NAME=FILE.wasm`; may be repeated")
 }
 
@@ -54,6 +56,7 @@ func (f *siteFlags) load() (*config.Config, error) {
 	if f.model != "" {
 		cfg.Model.File = f.model
 	}
+	cfg.Offline = cfg.Offline || f.offline
 	for _, p := range f.plugins {
 		name, file, ok := strings.Cut(p, "=")
 		if !ok || name == "" || file == "" {
@@ -79,7 +82,8 @@ func newServeCommand(version string) *cobra.Command {
 			"configuration, and ledge key. \"auth: none\" serves it to everyone.",
 		Example: "  ledge serve --model model.gguf\n" +
 			"  ledge serve -c ledge.yaml --data /var/lib/ledge --listen 0.0.0.0:8080 # the file has an auth section\n" +
-			"  ledge serve --model model.gguf --plugin router=my-router.wasm",
+			"  ledge serve --model model.gguf --plugin router=my-router.wasm\n" +
+			"  ledge serve --model model.gguf --offline # remote models and plugins' requests cannot leave this host",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := site.load()
@@ -159,7 +163,7 @@ func serve(ctx context.Context, cfg *config.Config, version string, stdout, stde
 		return err
 	}
 	metrics.Watch(rt)
-	s := &edge.Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Version: version, Origins: cfg.Origins,
+	s := &edge.Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Places: cfg.Limits.Concurrency + cfg.Limits.Queue, Version: version, Origins: cfg.Origins,
 		AdminCredentials: cfg.Auth.Required() && !config.Loopback(cfg.Admin)}
 	go shedStartup()
 	banner(stdout, cfg, rt, api.Addr(), admin.Addr(), version, time.Since(begun))
@@ -253,6 +257,9 @@ func banner(w io.Writer, cfg *config.Config, rt *runtime.Runtime, api, admin net
 		fmt.Fprintf(w, "  model   none\n")
 	}
 	fmt.Fprintf(w, "  data    %s\n", rt.DataDir())
+	if off := rt.Offline(); off != nil {
+		fmt.Fprintf(w, "  offline %s\n", describeOffline(off))
+	}
 	for _, reason := range rt.Degraded() {
 		fmt.Fprintf(w, "degraded: %s\n", reason)
 	}
@@ -281,6 +288,15 @@ func describeAuth(cfg *config.Config, rt *runtime.Runtime) string {
 		kinds = append(kinds, "client certificates")
 	}
 	return strings.Join(kinds, ", ")
+}
+
+// describeOffline says what is in reach and what is not there for it.
+func describeOffline(o *runtime.Offline) string {
+	out := "reaches " + o.Reaches
+	if len(o.LeftOut) > 0 {
+		out += "; without " + strings.Join(o.LeftOut, ", ")
+	}
+	return out
 }
 
 func describeRoute(r *config.Route) string {

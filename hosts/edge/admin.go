@@ -38,6 +38,8 @@ func (s *Server) Admin() http.Handler {
 	route(mux, "DELETE", "/admin/v1/cache", s.needs(identity.RoleAdmin, s.purge))
 	route(mux, "DELETE", "/admin/v1/cache/{request}", s.needs(identity.RoleAdmin, s.evict))
 	operator("GET", "/admin/v1/limits", s.limits)
+	route(mux, "GET", "/admin/v1/handovers", s.needs(identity.RoleAdmin, s.handovers))
+	route(mux, "DELETE", "/admin/v1/handovers/{request}", s.needs(identity.RoleAdmin, s.handoverDone))
 	methods(mux, "/admin/v1/keys", map[string]http.HandlerFunc{
 		"GET": s.needs(identity.RoleAdmin, s.keys), "POST": s.needs(identity.RoleAdmin, s.addKey)})
 	route(mux, "DELETE", "/admin/v1/keys/{id}", s.needs(identity.RoleAdmin, s.revokeKey))

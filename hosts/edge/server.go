@@ -42,7 +42,11 @@ type Server struct {
 	// whoever reaches the address is the operator.
 	AdminCredentials bool
 
+	// Places is how many requests may work and wait at once; more are turned away unread. 0: no bound here.
+	Places int
+
 	flights inFlight
+	door    door
 }
 
 // API is the handler of the public address.
@@ -60,7 +64,10 @@ func (s *Server) API() http.Handler {
 	open := http.NewServeMux() // health is everyone's business
 	route(open, "GET", "/livez", s.livez)
 	route(open, "GET", "/readyz", s.readyz)
-	open.Handle("/", spoken(s.pages(s.authenticated(s.transformed(mux)))))
+	if s.Places > 0 {
+		s.door.most = int64(s.Places) + doorMargin
+	}
+	open.Handle("/", spoken(s.door.guard(s.pages(s.authenticated(s.transformed(mux))))))
 	return s.recovered(open)
 }
 

@@ -33,6 +33,10 @@ func TestGuest_CutsAsNatively(t *testing.T) {
 		if got, want := plugintest.Call(t, g, "chunk", &doc), string(l.AppendJSON(nil)); got != want {
 			t.Errorf("%s %d: %.200s, natively %.200s", doc.Strategy, doc.Size, got, want)
 		}
+		res, err := g.Call(t.Context(), wasm.Call{Export: "chunk_text", Input: doc.AppendWithText(nil)})
+		if want := string(l.AppendJSON(nil)); err != nil || string(res.Output) != want {
+			t.Errorf("%s %d, the text beside the JSON: %.200s, %v, natively %.200s", doc.Strategy, doc.Size, res.Output, err, want)
+		}
 	}
 	bad := &sdk.Document{Text: "x", Strategy: "magic"}
 	if _, err := g.Call(t.Context(), wasm.Call{Export: "chunk", Input: bad.AppendJSON(nil)}); err == nil || !strings.Contains(err.Error(), "unknown strategy") {

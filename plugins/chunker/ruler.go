@@ -24,24 +24,35 @@ func newRuler(text string) *ruler {
 	return &ruler{text: text, bytes: b, valid: valid(b)}
 }
 
-// valid is utf8.Valid, with words of 8 bytes of ASCII skipped anywhere and not at the start alone.
+// valid is utf8.Valid, with words of 8 bytes of ASCII skipped anywhere and not at the start alone, and the most frequent
+// characters of two and three bytes read without a call.
 func valid(b []byte) bool {
 	for i := 0; i < len(b); {
-		if b[i] < utf8.RuneSelf {
-			if i++; len(b)-i >= 8 {
-				if high := load(b, i) & 0x8080808080808080; high == 0 {
-					i += 8
-				} else {
-					i += bits.TrailingZeros64(high) / 8
-				}
+		for len(b)-i >= 32 && (load(b, i)|load(b, i+8)|load(b, i+16)|load(b, i+24))&0x8080808080808080 == 0 {
+			i += 32
+		}
+		for len(b)-i >= 8 {
+			if high := load(b, i) & 0x8080808080808080; high != 0 {
+				i += bits.TrailingZeros64(high) / 8
+				break
 			}
-			continue
+			i += 8
 		}
-		r, n := utf8.DecodeRune(b[i:])
-		if r == utf8.RuneError && n == 1 {
-			return false
+		c := b[i:]
+		switch {
+		case len(c) == 0 || c[0] < utf8.RuneSelf:
+			i++
+		case len(c) >= 2 && c[0] >= 0xc2 && c[0] <= 0xdf && c[1]&0xc0 == 0x80:
+			i += 2
+		case len(c) >= 3 && c[0] >= 0xe1 && c[0] <= 0xec && c[1]&0xc0 == 0x80 && c[2]&0xc0 == 0x80:
+			i += 3
+		default:
+			r, n := utf8.DecodeRune(c)
+			if r == utf8.RuneError && n == 1 {
+				return false
+			}
+			i += n
 		}
-		i += n
 	}
 	return true
 }
@@ -115,12 +126,17 @@ func (r *ruler) forward(i, end, n int) (offset, count int) {
 	if !r.valid {
 		return forward(r.text, i, end, n)
 	}
+	b := r.bytes
+	for n-count >= 32 && end-i >= 32 {
+		count += 32 - follows(load(b, i), load(b, i+8), load(b, i+16), load(b, i+24))
+		i += 32
+	}
 	for n-count >= 8 && end-i >= 8 {
-		count += leads(load(r.bytes, i))
+		count += leads(load(b, i))
 		i += 8
 	}
 	for ; i < end; i++ {
-		if utf8.RuneStart(r.bytes[i]) {
+		if utf8.RuneStart(b[i]) {
 			if count >= n {
 				break
 			}
@@ -135,6 +151,13 @@ func leads(w uint64) int {
 	return 8 - bits.OnesCount64(w>>7&^(w>>6)&0x0101010101010101)
 }
 
+// follows is the number of bytes of four words that do not begin a character.
+func follows(a, b, c, d uint64) int {
+	const ones = 0x0101010101010101
+	n := a>>7&^(a>>6)&ones + b>>7&^(b>>6)&ones + c>>7&^(c>>6)&ones + d>>7&^(d>>6)&ones
+	return int(n * ones >> 56)
+}
+
 // back returns the offset n before i, not before floor, and how many there were.
 func (r *ruler) back(i, n, floor int) (offset, count int) {
 	if r.at != nil {
@@ -147,6 +170,18 @@ func (r *ruler) back(i, n, floor int) (offset, count int) {
 		}
 		k, _ := slices.BinarySearch(r.sum[from:to+1], r.sum[to]-int32(min(n, 1<<30)))
 		return int(r.at[from+k]), int(r.sum[to] - r.sum[from+k])
+	}
+	if r.valid {
+		for n-count >= 8 && i-floor >= 8 {
+			count += leads(load(r.bytes, i-8))
+			i -= 8
+		}
+		for count < n && i > floor {
+			if i--; utf8.RuneStart(r.bytes[i]) {
+				count++
+			}
+		}
+		return i, count
 	}
 	for count < n && i > floor {
 		if r.text[i-1] < utf8.RuneSelf {

@@ -36,7 +36,7 @@ func (r *Router) Route(req *sdk.RouteRequest) sdk.RouteDecision {
 func (r *Router) RouteWith(req *sdk.RouteRequest, why []byte) sdk.RouteDecision {
 	f := look(req.Messages)
 	why = f.append(why[:0])
-	d := sdk.RouteDecision{Confidence: r.confidence(&f)}
+	d := sdk.RouteDecision{Confidence: r.confidence(&f), Sensitive: f.sensitive}
 
 	if i := r.match(req, &f); i >= 0 {
 		rule := &r.Rules[i]

@@ -2,7 +2,7 @@
 // chunks are those of the whole as far as the chunker tells where it stands (see [hook.Document]). It counts sizes in a
 // model's tokens where asked to, and holds every answer against its size.
 //
-// It knows nothing of plugins and files. Start reading at [Cutter.Cut].
+// It knows nothing of files and of where plugins come from. Start reading at [Cutter.Cut].
 package chunking
 
 import (
@@ -15,10 +15,40 @@ import (
 	"unicode/utf8"
 
 	"github.com/ledge-run/ledge/runtime/hook"
+	"github.com/ledge-run/ledge/runtime/wasm"
 )
 
 // Chunker cuts one piece of a document.
 type Chunker func(ctx context.Context, doc *hook.Document) ([]hook.Chunk, error)
+
+// Plugin is a module that offers the hook chunk, in a sandbox.
+type Plugin interface {
+	Exports() []string
+	Call(ctx context.Context, c wasm.Call) (wasm.Result, error)
+}
+
+// With cuts with a plugin: by its export chunk_text where it has one, else by chunk.
+func With(p Plugin) Chunker {
+	return func(ctx context.Context, doc *hook.Document) ([]hook.Chunk, error) {
+		var res wasm.Result
+		err := error(&wasm.Error{Code: wasm.CodeNoExport})
+		if slices.Contains(p.Exports(), hook.ExportChunkText) {
+			res, err = p.Call(ctx, wasm.Call{Export: hook.ExportChunkText, Input: doc.AppendWithText(nil)})
+		}
+		var failed *wasm.Error
+		if errors.As(err, &failed) && failed.Code == wasm.CodeNoExport { // as well for one that was replaced meanwhile
+			res, err = p.Call(ctx, wasm.Call{Export: hook.ExportChunk, Input: doc.AppendJSON(nil)})
+		}
+		if err != nil {
+			return nil, err
+		}
+		var list hook.ChunkList
+		if err := list.ParseJSON(res.Output); err != nil {
+			return nil, fmt.Errorf("the chunker's answer: %w", err)
+		}
+		return list.Chunks, nil
+	}
+}
 
 // Cutter cuts documents. It is safe for concurrent use if Chunk and Count are.
 type Cutter struct {

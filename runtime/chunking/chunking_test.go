@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/ledge-run/ledge/plugins/chunker"
 	"github.com/ledge-run/ledge/runtime/hook"
+	"github.com/ledge-run/ledge/runtime/wasm"
 	sdk "github.com/ledge-run/ledge/sdk/go"
 )
 
@@ -209,4 +211,42 @@ func btoi(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// module offers the hook chunk with the exports it has; another module may take its place between two calls.
+type module struct{ says, has []string }
+
+func (m *module) Exports() []string { return m.says }
+
+func (m *module) Call(ctx context.Context, c wasm.Call) (wasm.Result, error) {
+	if !slices.Contains(m.has, c.Export) {
+		return wasm.Result{}, &wasm.Error{Code: wasm.CodeNoExport, Export: c.Export}
+	}
+	var doc hook.Document
+	parse := doc.ParseJSON
+	if c.Export == hook.ExportChunkText {
+		parse = doc.ParseWithText
+	}
+	if err := parse(c.Input); err != nil {
+		return wasm.Result{}, err
+	}
+	chunks, err := native(ctx, &doc)
+	return wasm.Result{Output: (&hook.ChunkList{Chunks: chunks}).AppendJSON(nil)}, err
+}
+
+func TestWith_CutsByTheExportThatIsThere(t *testing.T) {
+	both := []string{hook.ExportChunk, hook.ExportChunkText}
+	doc := &hook.Document{Text: manual(3), Strategy: "recursive", Size: 100}
+	want, err := native(t.Context(), doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, m := range map[string]*module{"both": {both, both}, "json": {both[:1], both[:1]}, "text": {both, both[1:]}, "replaced": {both, both[:1]}} {
+		if got, err := With(m)(t.Context(), doc); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %d chunks, %v, want %d", name, len(got), err, len(want))
+		}
+	}
+	if _, err := With(&module{})(t.Context(), doc); err == nil {
+		t.Error("no export, no error")
+	}
 }

@@ -20,6 +20,8 @@ type Config struct {
 	Admin          string                  `yaml:"admin"`
 	Origins        []string                `yaml:"origins"` // of web pages that may use the API
 	Data           string                  `yaml:"data"`
+	Offline        bool                    `yaml:"offline"` // nothing is reached but this host and the networks of Site
+	Site           []string                `yaml:"site"`
 	TLS            TLS                     `yaml:"tls"`
 	Auth           Auth                    `yaml:"auth"`
 	Model          Model                   `yaml:"model"`
@@ -187,6 +189,8 @@ type Route struct {
 	Guards        Guards    `yaml:"guards"`
 	Transform     []Stage   `yaml:"transform"` // http-wasm filters around the route, the outermost first
 	Retrieve      *Retrieve `yaml:"retrieve"`  // nil: the route answers without documents
+	Context       *Context  `yaml:"context"`   // nil: a prompt that is too long is refused
+	Cascade       *Cascade  `yaml:"cascade"`   // nil: what the chosen model answers is the answer
 	Cache         CacheUse  `yaml:"cache"`
 	Tools         []string  `yaml:"tools"`
 	OfferTools    bool      `yaml:"offer_tools"` // offer them to the model even when the client offers none
@@ -275,6 +279,8 @@ type Upstream struct {
 	BaseURL       string          `yaml:"base_url"`
 	APIKey        Secret          `yaml:"api_key"`
 	Models        []string        `yaml:"models"`
+	Local         bool            `yaml:"local"` // on this host or in a network of Site: it may be asked offline
+	Tier          string          `yaml:"tier"`  // for routers; empty: large for a local one, else remote
 	ContextTokens int             `yaml:"context_tokens"`
 	Timeouts      Timeouts        `yaml:"timeouts"`
 }

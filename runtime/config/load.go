@@ -31,10 +31,15 @@ const maxFile = 1 << 20
 
 // Load returns the defaults with the file at path laid over them. An empty path gives the defaults.
 func Load(path string) (*Config, error) {
+	offline, err := offlineByEnvironment()
+	if err != nil {
+		return nil, err
+	}
 	c, err := parse(policies.Default, "built-in defaults", nil)
 	if err != nil {
 		return nil, err
 	}
+	c.Offline = offline
 	if path == "" {
 		return c, nil
 	}
@@ -75,6 +80,7 @@ func parse(src []byte, name string, base *Config) (*Config, error) {
 		}
 	}
 	if base != nil {
+		c.Offline = c.Offline || base.Offline
 		c.Plugins = overlay(base.Plugins, c.Plugins)
 		c.Routes = overlay(base.Routes, c.Routes)
 		c.Upstreams = overlay(base.Upstreams, c.Upstreams)
@@ -214,6 +220,7 @@ func (c *Config) validate(src []byte) error {
 			add("upstreams."+upstream, "%q names the model on this device", Local)
 		}
 	}
+	c.validateOffline(add)
 	c.validateAuth(add)
 	c.validateLimits(limits.Dimensions, add)
 	c.validatePools(add)
@@ -351,6 +358,7 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 			}
 		}
 	}
+	c.validateOfflineRoute(path, r, add)
 	if r.Priority < -maxPriority || r.Priority > maxPriority {
 		add(path+".priority", "%d is not between %d and %d", r.Priority, -maxPriority, maxPriority)
 	}
@@ -393,6 +401,8 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 			stage(fmt.Sprintf("%s.guards.%s[%d]", path, list.name, i), &list.stages[i], "closed")
 		}
 	}
+	c.validateCascade(path, r, stage, add)
+	c.validateContext(path, r, add)
 	for i := range r.Transform {
 		at := fmt.Sprintf("%s.transform[%d]", path, i)
 		if stage(at, &r.Transform[i], "closed"); r.Transform[i].Shadow() {

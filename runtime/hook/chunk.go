@@ -1,6 +1,10 @@
 package hook
 
-import "slices"
+import (
+	"bytes"
+	"errors"
+	"slices"
+)
 
 // AppendJSON appends the JSON form to b.
 func (d *Document) AppendJSON(b []byte) []byte {
@@ -22,6 +26,28 @@ func (d *Document) AppendJSON(b []byte) []byte {
 
 // ParseJSON reads the JSON form, replacing all of d. Strings of d point into b, which must not change afterwards.
 func (d *Document) ParseJSON(b []byte) error { return parseDocument(b, d) }
+
+// AppendWithText appends what [ExportChunkText] takes: the JSON form without the text, a line feed, and the text as it is.
+// To write a long text as JSON and to read it again takes a guest as long as to cut it.
+func (d *Document) AppendWithText(b []byte) []byte {
+	head := *d
+	head.Text = ""
+	b = slices.Grow(b, len(d.Text)+4*len(d.Tokens)+256)
+	return append(append(head.AppendJSON(b), '\n'), d.Text...)
+}
+
+// ParseWithText reads what AppendWithText appends, replacing all of d, which points into b.
+func (d *Document) ParseWithText(b []byte) error {
+	i := bytes.IndexByte(b, '\n')
+	if i < 0 {
+		return errors.New("a document has no line feed between its head and its text")
+	}
+	if err := d.ParseJSON(b[:i]); err != nil {
+		return err
+	}
+	d.Text = view(b[i+1:])
+	return nil
+}
 
 func (d *Document) parse(s *scanner) {
 	*d = Document{}

@@ -282,3 +282,34 @@ func FuzzAppendString(f *testing.F) {
 		}
 	})
 }
+
+func TestDocument_CarriesItsTextBesideTheJSON(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	for range 200 {
+		var doc, again Document
+		fill(r, reflect.ValueOf(&doc).Elem())
+		doc.Name, doc.MediaType, doc.Strategy, doc.Heading = "a\nb", "text/plain", "fixed", []string{"one\n", "two"} // JSON replaces what is not UTF-8
+		if err := again.ParseWithText(doc.AppendWithText(nil)); err != nil || !reflect.DeepEqual(doc, again) {
+			t.Fatalf("%+v became %+v, %v", doc, again, err)
+		}
+	}
+	for _, bad := range []string{"", "{}", "{\nx", "x\n"} {
+		if err := new(Document).ParseWithText([]byte(bad)); err == nil {
+			t.Errorf("%q is a document", bad)
+		}
+	}
+}
+
+func FuzzDocument_ParseWithText(f *testing.F) {
+	f.Add((&Document{Text: "a\nb", Strategy: "fixed", Tokens: []int{1, 2}}).AppendWithText(nil))
+	f.Add([]byte("{\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var doc, again Document
+		if doc.ParseWithText(b) != nil {
+			return
+		}
+		if err := again.ParseWithText(doc.AppendWithText(nil)); err != nil || doc.Text != again.Text || doc.Size != again.Size {
+			t.Fatalf("%+v became %+v, %v", doc, again, err)
+		}
+	})
+}

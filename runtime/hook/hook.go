@@ -10,12 +10,15 @@ package hook
 
 // Names of the exports a plugin may offer. A plugin is used for each hook that it exports.
 const (
-	ExportRoute    = "route"
-	ExportGuard    = "guard"
-	ExportChunk    = "chunk"
-	ExportCache    = "cache"
-	ExportDescribe = "describe"
-	ExportCall     = "call"
+	ExportRoute = "route"
+	ExportGuard = "guard"
+	ExportChunk = "chunk"
+	// ExportChunkText is an optional second entry of the hook chunk, whose text does not come in JSON: see
+	// [Document.AppendWithText].
+	ExportChunkText = "chunk_text"
+	ExportCache     = "cache"
+	ExportDescribe  = "describe"
+	ExportCall      = "call"
 )
 
 // Message is one message of a conversation, in the OpenAI roles: system, user, assistant, tool.
@@ -64,6 +67,9 @@ type RouteDecision struct {
 	RetrievalDepth int     `json:"retrieval_depth,omitempty"`
 	Reason         string  `json:"reason,omitempty"`
 	Confidence     float64 `json:"confidence,omitempty"` // 0 to 1
+	// Sensitive says that the request speaks of what people keep to themselves: a route that goes on to further models when
+	// one is not sure leaves out those that are remote.
+	Sensitive bool `json:"sensitive,omitempty"`
 
 	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
 }

@@ -54,6 +54,7 @@ func (r *RouteDecision) AppendJSON(b []byte) []byte {
 	b = optInt(b, "retrieval_depth", r.RetrievalDepth)
 	b = optText(b, "reason", r.Reason)
 	b = optFloat(b, "confidence", r.Confidence)
+	b = optBool(b, "sensitive", r.Sensitive)
 	b = optList(b, "tool_calls", r.ToolCalls)
 	return append(b, '}')
 }
@@ -77,6 +78,8 @@ func (r *RouteDecision) parse(s *scanner) {
 			s.string(&r.Reason)
 		case "confidence":
 			s.float(&r.Confidence)
+		case "sensitive":
+			s.bool(&r.Sensitive)
 		case "tool_calls":
 			list(s, &r.ToolCalls)
 		default:

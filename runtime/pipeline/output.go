@@ -73,18 +73,64 @@ func (x *exchange) choice(index int, prompt *Prompt, countPrompt bool) (cachedCh
 	}
 }
 
-// askModel runs the model once and enters it in the trace.
+// askModel runs the model once. Where its answer is held back, how likely its tokens were to it is noted.
 func (x *exchange) askModel(prompt *Prompt, out *output, countPrompt bool) (Outcome, error) {
+	push := out.push
+	if x.holds && !x.model.Info().Remote { // not all remote ones tell, and some refuse to
+		asked, own := prompt.Logprobs, *prompt
+		own.Logprobs, prompt = true, &own
+		push = func(d Delta) error {
+			x.sure.note(d.Tokens)
+			if !asked {
+				d.Tokens = nil
+			}
+			return out.push(d)
+		}
+	}
+	spent := out.spent
+	entry, outcome, err := x.ask(prompt, push, countPrompt)
+	entry.duration -= out.spent - spent
+	return outcome, err
+}
+
+// Spend is what one model of a request used.
+type Spend struct {
+	Model            string `json:"model"`
+	Tier             string `json:"tier"`
+	PromptTokens     int    `json:"prompt_tokens"`
+	CompletionTokens int    `json:"completion_tokens"`
+}
+
+// count adds what a call of the model used to the request's usage.
+func (x *exchange) count(model string, prompt, answer int) {
+	x.usage.PromptTokens += prompt
+	x.usage.CompletionTokens += answer
+	x.usage.TotalTokens = x.usage.PromptTokens + x.usage.CompletionTokens
+	for i := range x.spent {
+		if x.spent[i].Model == model {
+			x.spent[i].PromptTokens += prompt
+			x.spent[i].CompletionTokens += answer
+			return
+		}
+	}
+	x.spent = append(x.spent, Spend{model, x.model.Info().Tier, prompt, answer})
+}
+
+// ask runs the model once and enters it in the trace.
+func (x *exchange) ask(prompt *Prompt, push func(Delta) error, countPrompt bool) (*Entry, Outcome, error) {
 	entry := x.trace.add(Entry{Stage: "model", Plugin: x.model.Info().ID, Digest: x.model.Digest(), Verdict: "ok"})
 	start := x.Now()
-	spent := out.spent
-	outcome, err := x.model.Generate(x.ctx, prompt, out.push)
-	entry.took(x.Now().Sub(start)-(out.spent-spent), 0)
+	outcome, err := x.model.Generate(x.ctx, prompt, push)
+	entry.took(x.Now().Sub(start), 0)
+	read := 0
 	if countPrompt {
-		x.usage.PromptTokens += outcome.Usage.PromptTokens
+		read = outcome.Usage.PromptTokens
 	}
-	x.usage.CompletionTokens += outcome.Usage.CompletionTokens
-	x.usage.TotalTokens = x.usage.PromptTokens + x.usage.CompletionTokens
+	id := x.model.Info().ID
+	if outcome.Model != "" {
+		id = outcome.Model
+	}
+	x.count(id, read, outcome.Usage.CompletionTokens)
 	entry.Reason, entry.Constraint = outcome.FinishReason, clip(outcome.Constraint, maxReason)
 	if outcome.Note != "" {
 		entry.Reason = clip(strings.TrimSpace(entry.Reason+" "+outcome.Note), maxReason)
@@ -107,7 +153,7 @@ func (x *exchange) askModel(prompt *Prompt, out *output, countPrompt bool) (Outc
 			}
 		}
 	}
-	return outcome, err
+	return entry, outcome, err
 }
 
 // contextBytes is how much released text a guard sees before the window.

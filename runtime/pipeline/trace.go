@@ -33,6 +33,7 @@ type Trace struct {
 	Finish      []string     `json:"finish,omitempty"`
 	Degraded    []string     `json:"degraded,omitempty"`
 	Usage       openai.Usage `json:"usage"`
+	Spent       []Spend      `json:"spent,omitempty"` // by model, where several were asked
 	DurationUS  int64        `json:"duration_us"`
 	FirstTextUS int64        `json:"first_text_us,omitempty"`
 	Stages      []*Entry     `json:"stages"`
@@ -69,7 +70,7 @@ func (t *TraceText) Any(f func(text string) bool) bool {
 
 // Entry is what one stage decided.
 type Entry struct {
-	Stage      string      `json:"stage"` // transform, guard.input, guard.retrieval, guard.tool, guard.answer, guard.output, route, cache, retrieve, model, tool, citations
+	Stage      string      `json:"stage"` // transform, guard.input, guard.retrieval, guard.tool, guard.answer, guard.output, route, cache, retrieve, context, model, tool, citations, fallback, cascade, judge, offline
 	Plugin     string      `json:"plugin,omitempty"`
 	Digest     string      `json:"digest,omitempty"`
 	Verdict    string      `json:"verdict"`

@@ -22,6 +22,7 @@ const (
 	kindAnswer   = 'a'
 	kindUsage    = 'u'
 	kindReview   = 'r'
+	kindHandover = 'q'
 )
 
 // key is the parsed form of a record's key.
@@ -77,7 +78,7 @@ func parseKey(b []byte) (k key, ok bool) {
 		ok = len(k.rest) == 0
 	case kindUsage:
 		_, ok = parseUsage(k)
-	case kindMeta, kindIndex, kindDocument, kindLimit, kindReview:
+	case kindMeta, kindIndex, kindDocument, kindLimit, kindHandover, kindReview:
 	default:
 		ok = false
 	}

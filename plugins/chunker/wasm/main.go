@@ -8,12 +8,15 @@ import (
 )
 
 //go:wasmexport chunk
-func chunk() int32 {
-	return sdk.HandleChunk(func(doc *sdk.Document) (sdk.ChunkList, error) {
-		c, err := chunker.New(sdk.Config)
-		if err != nil {
-			return sdk.ChunkList{}, err
-		}
-		return c.Chunk(doc)
-	})
+func chunk() int32 { return sdk.HandleChunk(cut) }
+
+//go:wasmexport chunk_text
+func chunkText() int32 { return sdk.HandleChunkText(cut) }
+
+func cut(doc *sdk.Document) (sdk.ChunkList, error) {
+	c, err := chunker.New(sdk.Config)
+	if err != nil {
+		return sdk.ChunkList{}, err
+	}
+	return c.Chunk(doc)
 }
