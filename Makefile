@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/ledge
 DATA    ?= data
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-PLUGINS := router pii-guard injection-guard secrets-guard topic-guard grounding-guard cache-policy chunker tools
+PLUGINS := router pii-guard injection-guard secrets-guard topic-guard output-guard grounding-guard cache-policy chunker tools
 MODULES := $(PLUGINS:%=plugins/build/%.wasm)
 
 # What `make check` runs beside the Go toolchain's own.

@@ -39,11 +39,15 @@ func (r *Runtime) buildRoutes(ctx context.Context) error {
 }
 
 func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route) (*pipeline.Route, error) {
-	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), CacheStale: cfg.Cache.Stale.D(), AlwaysOffer: cfg.OfferTools, Refill: cfg.Refill, ContextShift: cfg.ContextShift, Priority: cfg.Priority}
+	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), CacheStale: cfg.Cache.Stale.D(), AlwaysOffer: cfg.OfferTools, Refill: cfg.Refill, KeepText: cfg.Guards.KeepText, ContextShift: cfg.ContextShift, Priority: cfg.Priority}
 	version := sha256.New()
 	fmt.Fprintf(version, "%q %q %d\n", cfg.PromptVersion, cfg.System, cfg.Window)
 	route.Models, route.Fallback = r.named(cfg.Models), r.named(cfg.Fallback)
 	route.SafeAnswer, route.GoOn = cfg.SafeAnswer, cfg.GoOn
+	if cfg.Guards.Leak != "" && cfg.System != "" {
+		route.Leak = pipeline.NewLeak(cfg.System, cfg.Guards.Leak)
+		fmt.Fprintf(version, "leak %s\n", cfg.Guards.Leak)
+	}
 	for _, m := range slices.Concat(cfg.Models, cfg.Fallback) {
 		if r.cfg.LeftOut(m) {
 			route.LeftOut = append(route.LeftOut, m)

@@ -135,6 +135,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	r.stop = stop
 	r.tasks.Go(func() { r.rest(background) })
 	r.tasks.Go(func() { r.watch(background) })
+	r.tasks.Go(func() { r.forgetReviews(background) })
 	r.tasks.Go(func() { r.remember(background) })
 	r.tasks.Go(func() { r.ingest.Run(background) })
 	if len(cfg.Documents.Watch) > 0 {

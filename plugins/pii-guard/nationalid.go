@@ -122,6 +122,9 @@ func (s *scanner) spanishLetter(i, j, v int, rule string) {
 
 // dni looks for a Spanish number: eight digits, and the letter of the number modulo 23.
 func (s *scanner) dni(i int) {
+	if b := s.b[:s.plainTo]; i+8 < len(b) && class[b[i+8]]&isLetter == 0 && b[i+8] != '-' {
+		return
+	}
 	j, v := i, 0
 	for j-i < 9 && s.is(j, isDigit) {
 		v = v*10 + int(s.b[j]-'0')

@@ -7,9 +7,18 @@ func (s *scanner) street(i int) {
 	if !s.starts(i) || s.before(i) == '#' {
 		return
 	}
-	j := i
-	for j-i < 6 && s.is(j, isDigit) {
-		j++
+	j := i + 1
+	if b := s.b[:s.plainTo]; i+7 < len(b) {
+		for j < i+6 && b[j]-'0' <= 9 {
+			j++
+		}
+		if c := b[j]; c != ' ' && c != ',' && class[c]&isLetter == 0 || c == ' ' && class[b[j+1]]&(isLetter|isDigit) == 0 && b[j+1] != letterMark {
+			return
+		}
+	} else {
+		for j-i < 6 && s.is(j, isDigit) {
+			j++
+		}
 	}
 	if j-i > 5 {
 		return

@@ -34,6 +34,7 @@ type Config struct {
 	Log            Log                     `yaml:"log"`
 	Trace          Trace                   `yaml:"trace"`
 	Telemetry      Telemetry               `yaml:"telemetry"`
+	Review         Review                  `yaml:"review"`
 	Cache          Cache                   `yaml:"cache"`
 	KV             KV                      `yaml:"kv"`
 	Documents      Documents               `yaml:"documents"`
@@ -101,6 +102,11 @@ type Trace struct {
 	Retention Duration `yaml:"retention"`
 	MaxSize   Size     `yaml:"max_size"`
 	Prompts   bool     `yaml:"prompts"`
+}
+
+// Review says how long what guards stopped is kept for a person to look at.
+type Review struct {
+	Retention Duration `yaml:"retention"`
 }
 
 // Cache bounds the answer cache.
@@ -229,6 +235,10 @@ type Guards struct {
 	Tool      []Stage `yaml:"tool"`
 	Output    []Stage `yaml:"output"`
 	Answer    []Stage `yaml:"answer"` // judge the whole answer with the passages it was made from; it is held until then
+	// Leak says what becomes of an answer that has the route's system prompt in it: redact, block, shadow, or nothing (empty).
+	Leak string `yaml:"leak"`
+	// KeepText keeps the text of what they stop, for review; otherwise only its hash is.
+	KeepText bool `yaml:"keep_text"`
 }
 
 // CacheUse names the plugin that plans the use of the cache. Without one the route has no cache. A plan that fails

@@ -389,6 +389,11 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 		}
 		plugin(path+".plugin", s.Plugin)
 	}
+	switch r.Guards.Leak {
+	case "", "redact", "block", "shadow":
+	default:
+		add(path+".guards.leak", "%q is not one of redact, block, shadow", r.Guards.Leak)
+	}
 	if r.Router.Plugin != "" {
 		stage(path+".router", &r.Router, "open")
 	}

@@ -182,6 +182,7 @@ type output struct {
 	wholeTokens []openai.TokenLogprob
 
 	entries []*Entry // one a guard, for all its calls
+	leaked  *Entry   // nil: nothing has
 	kept    cachedChoice
 	answer  strings.Builder
 	spent   time.Duration // in guards, not in the model
@@ -208,7 +209,7 @@ func (o *output) push(d Delta) error {
 
 // pass takes what may leave as far as the guards of the stream let it.
 func (o *output) pass(d Delta) error {
-	if len(o.x.route.Output) == 0 {
+	if len(o.x.route.Output) == 0 && o.x.route.Leak == nil {
 		return o.send(d.Text, d.Tokens)
 	}
 	o.window = append(o.window, d.Text...)
@@ -229,7 +230,7 @@ func (o *output) flush() error {
 			return err
 		}
 	}
-	if len(o.x.route.Output) == 0 || len(o.window) == o.start && len(o.tokens) == 0 {
+	if len(o.x.route.Output) == 0 && o.x.route.Leak == nil || len(o.window) == o.start && len(o.tokens) == 0 {
 		return nil
 	}
 	return o.release(true)
@@ -346,6 +347,11 @@ func (o *output) judge(text string, final bool) (spans []hook.Span, hold int, er
 		s := &x.route.Output[len(o.entries)]
 		o.entries = append(o.entries, x.trace.add(Entry{Stage: "guard.output", Plugin: s.Plugin.Name(), Digest: s.Plugin.Digest(), Verdict: hook.Allow, Shadow: s.Shadow}))
 	}
+	if x.route.Leak != nil {
+		if spans, hold, err = o.leak(text, final); err != nil {
+			return nil, 0, err
+		}
+	}
 	for i := range x.route.Output {
 		s, entry := &x.route.Output[i], o.entries[i]
 		if entry.Error != nil {
@@ -368,6 +374,7 @@ func (o *output) judge(text string, final bool) (spans []hook.Span, hold int, er
 		}
 		switch v.Verdict {
 		case hook.Block, hook.Review:
+			x.hold(s.Plugin.Name(), s.Plugin.Digest(), hook.StageOutput, text, v)
 			o.enter(entry, v.Spans)
 			return nil, 0, errFiltered
 		case hook.Redact:
@@ -377,6 +384,28 @@ func (o *output) judge(text string, final bool) (spans []hook.Span, hold int, er
 		hold = max(hold, v.Hold)
 	}
 	return spans, hold, nil
+}
+
+// leak looks for the system prompt in the window.
+func (o *output) leak(text string, final bool) ([]hook.Span, int, error) {
+	l := o.x.route.Leak
+	v := l.judge(text, o.start, final)
+	if v.Verdict == hook.Allow {
+		return nil, v.Hold, nil
+	}
+	if o.leaked == nil {
+		o.leaked = o.x.trace.add(Entry{Stage: "guard.output", Plugin: leakName, Verdict: v.Verdict, Reason: v.Reason, Shadow: l.Shadow})
+	}
+	o.leaked.Calls++
+	o.enter(o.leaked, v.Spans)
+	switch {
+	case l.Shadow:
+		return nil, 0, nil
+	case l.Block:
+		o.x.hold(leakName, "", hook.StageOutput, text, &v)
+		return nil, 0, errFiltered
+	}
+	return v.Spans, v.Hold, nil
 }
 
 // enter records spans by their place in the answer. A span that is still held back comes again with the next window; it

@@ -154,6 +154,8 @@ type Route struct {
 	Context      *Context  // nil: the model is asked what the client sent, and refuses what is too long
 	Cascade      *Cascade  // nil: what the chosen model answers is the answer
 	Refill       bool      // put what guards replaced by tokens back into the answer
+	Leak         *Leak     // keeps System out of answers; nil: nothing does
+	KeepText     bool      // keep the text of what guards stop, for review
 	AlwaysOffer  bool      // offer Tools to the model even when the client offers none
 	Window       int       // bytes of a stream held back, at most
 }
@@ -413,7 +415,11 @@ func (x *exchange) messages() []openai.Message {
 	if x.route.System == "" {
 		return x.req.Messages
 	}
-	return append([]openai.Message{{Role: "system", Content: openai.Content(x.route.System)}}, x.req.Messages...)
+	system := x.route.System
+	if x.route.Leak != nil {
+		system = x.route.Leak.Mark(system)
+	}
+	return append([]openai.Message{{Role: "system", Content: openai.Content(system)}}, x.req.Messages...)
 }
 
 // budget is the number of tokens an answer may have.

@@ -45,6 +45,7 @@ type Trace struct {
 	ParentID string     `json:"parent_span_id,omitempty"`
 	Sampled  bool       `json:"-"`
 	Text     *TraceText `json:"text,omitempty"`
+	Held     []Held     `json:"-"` // what guards stopped; it has a queue of its own
 
 	started time.Time
 }

@@ -21,6 +21,7 @@ const (
 	kindLimit    = 'l'
 	kindAnswer   = 'a'
 	kindUsage    = 'u'
+	kindReview   = 'r'
 	kindHandover = 'q'
 )
 
@@ -77,7 +78,7 @@ func parseKey(b []byte) (k key, ok bool) {
 		ok = len(k.rest) == 0
 	case kindUsage:
 		_, ok = parseUsage(k)
-	case kindMeta, kindIndex, kindDocument, kindLimit, kindHandover:
+	case kindMeta, kindIndex, kindDocument, kindLimit, kindHandover, kindReview:
 	default:
 		ok = false
 	}
