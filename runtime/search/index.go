@@ -64,11 +64,16 @@ func expiry(r *Rule) int64 {
 	return r.Expires.UnixNano()
 }
 
-func (x *index) addRow(d *document, row *indexed) error {
+// wordIndex is where a row's words are entered: the keywords themselves, or a loader of many.
+type wordIndex interface {
+	add(counts []count, length int)
+}
+
+func (x *index) addRow(d *document, row *indexed, words wordIndex) error {
 	if _, err := x.set.AppendCode(row.code); err != nil {
 		return err
 	}
-	x.words.add(row.counts, row.length)
+	words.add(row.counts, row.length)
 	x.spans = append(x.spans, span{uint32(row.start), uint32(row.end)})
 	x.owner = append(x.owner, int32(len(x.docs)-1))
 	d.rows++
@@ -79,7 +84,7 @@ func (x *index) addRow(d *document, row *indexed) error {
 func (x *index) put(doc *Document, rows []indexed) error {
 	d := x.begin(doc)
 	for i := range rows {
-		if err := x.addRow(d, &rows[i]); err != nil {
+		if err := x.addRow(d, &rows[i], &x.words); err != nil {
 			return err
 		}
 	}
@@ -152,6 +157,7 @@ func (l *Library) load(name string) (*index, error) {
 	var d *document
 	var doc *Document
 	var row indexed
+	words := newLoader(&x.words)
 	whole := func() {
 		if d != nil && d.rows != doc.Chunks {
 			l.o.Logger.Error("a document's index is damaged; it is not found until it is added again", "tenant", name, "document", doc.Name)
@@ -178,7 +184,7 @@ func (l *Library) load(name string) (*index, error) {
 		for len(b) > 0 {
 			var err error
 			if b, err = cutIndexed(b, x.set.Dimensions(), &row); err == nil {
-				err = x.addRow(d, &row)
+				err = x.addRow(d, &row, words)
 			}
 			if err != nil {
 				return nil
@@ -187,5 +193,6 @@ func (l *Library) load(name string) (*index, error) {
 		return nil
 	}, func([]byte) {})
 	whole()
+	words.finish()
 	return x, err
 }
