@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/ledge-run/ledge/runtime/config"
 )
 
@@ -44,6 +46,19 @@ func (f *siteFlags) appliance(ctx context.Context, admin string) (*config.Config
 		cfg.Admin = ""
 	}
 	return cfg, nil
+}
+
+// adminFlags are the flags of verbs that ask an appliance's administration API.
+type adminFlags struct {
+	site  siteFlags
+	admin string
+	json  bool
+}
+
+func (f *adminFlags) register(c *cobra.Command) {
+	f.site.register(c)
+	c.Flags().StringVar(&f.admin, "admin", "", "`ADDRESS` of the administration API (default 127.0.0.1:8081)")
+	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document")
 }
 
 func sameFolder(a, b string) bool {

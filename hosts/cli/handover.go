@@ -27,18 +27,7 @@ func newHandoverCommand() *cobra.Command {
 }
 
 // handoverFlags are those of each of its verbs.
-type handoverFlags struct {
-	site   siteFlags
-	admin  string
-	asJSON bool
-}
-
-func (f *handoverFlags) register(c *cobra.Command) *cobra.Command {
-	f.site.register(c)
-	c.Flags().StringVar(&f.admin, "admin", "", "`ADDRESS` of the administration API (default 127.0.0.1:8081)")
-	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
-	return c
-}
+type handoverFlags struct{ adminFlags }
 
 func (f *handoverFlags) ask(c *cobra.Command, method, path string, out any) error {
 	cfg, err := f.site.appliance(c.Context(), f.admin)
@@ -57,13 +46,13 @@ func (f *handoverFlags) list(c *cobra.Command) ([]pipeline.Handover, error) {
 
 func newHandoverList() *cobra.Command {
 	var f handoverFlags
-	return f.register(&cobra.Command{Use: "ls", Short: "List them, the oldest first", Args: cobra.NoArgs, Example: "  ledge handover ls --json",
+	c := &cobra.Command{Use: "ls", Short: "List them, the oldest first", Args: cobra.NoArgs, Example: "  ledge handover ls --json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			list, err := f.list(c)
 			if err != nil {
 				return err
 			}
-			if f.asJSON {
+			if f.json {
 				return printJSON(c.OutOrStdout(), map[string]any{"handovers": list})
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -72,12 +61,14 @@ func newHandoverList() *cobra.Command {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", h.ID, h.Time.Format(time.DateTime), h.Tenant, h.Route, h.Reason)
 			}
 			return w.Flush()
-		}})
+		}}
+	f.register(c)
+	return c
 }
 
 func newHandoverShow() *cobra.Command {
 	var f handoverFlags
-	return f.register(&cobra.Command{Use: "show REQUEST", Short: "Show what was asked, and the best answer that was not accepted", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "show REQUEST", Short: "Show what was asked, and the best answer that was not accepted", Args: cobra.ExactArgs(1),
 		Example: "  ledge handover show req_e0abfb8d65145882f10b9bb1",
 		RunE: func(c *cobra.Command, args []string) error {
 			list, err := f.list(c)
@@ -89,7 +80,7 @@ func newHandoverShow() *cobra.Command {
 				return fmt.Errorf("no request %s waits for a person; ledge handover ls lists those that do", args[0])
 			}
 			h := list[i]
-			if f.asJSON {
+			if f.json {
 				return printJSON(c.OutOrStdout(), h)
 			}
 			w := c.OutOrStdout()
@@ -101,21 +92,25 @@ func newHandoverShow() *cobra.Command {
 				fmt.Fprintf(w, "\nnot accepted:\n%s\n", h.Attempt)
 			}
 			return nil
-		}})
+		}}
+	f.register(c)
+	return c
 }
 
 func newHandoverDone() *cobra.Command {
 	var f handoverFlags
-	return f.register(&cobra.Command{Use: "done REQUEST", Short: "Take a request out that was answered", Args: cobra.ExactArgs(1),
+	c := &cobra.Command{Use: "done REQUEST", Short: "Take a request out that was answered", Args: cobra.ExactArgs(1),
 		Example: "  ledge handover done req_e0abfb8d65145882f10b9bb1",
 		RunE: func(c *cobra.Command, args []string) error {
 			var done map[string]string
 			if err := f.ask(c, "DELETE", "/admin/v1/handovers/"+url.PathEscape(args[0]), &done); err != nil {
 				return err
 			}
-			if f.asJSON {
+			if f.json {
 				return printJSON(c.OutOrStdout(), done)
 			}
 			return nil
-		}})
+		}}
+	f.register(c)
+	return c
 }

@@ -32,19 +32,6 @@ func newKeyCommand() *cobra.Command {
 	return c
 }
 
-// keyFlags are the flags of every verb below key.
-type keyFlags struct {
-	site  siteFlags
-	admin string
-	json  bool
-}
-
-func (f *keyFlags) register(c *cobra.Command) {
-	f.site.register(c)
-	c.Flags().StringVar(&f.admin, "admin", "", "`ADDRESS` of the administration API (default 127.0.0.1:8081)")
-	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document")
-}
-
 // withKeys does something with the keys of an appliance that does not run.
 func withKeys(ctx context.Context, cfg *config.Config, do func(*identity.Keys) error) error {
 	store, err := offline(cfg)
@@ -59,7 +46,7 @@ func withKeys(ctx context.Context, cfg *config.Config, do func(*identity.Keys) e
 }
 
 func newKeyAddCommand() *cobra.Command {
-	var f keyFlags
+	var f adminFlags
 	var key identity.Key
 	var expires time.Duration
 	c := &cobra.Command{
@@ -117,7 +104,7 @@ func newKeyAddCommand() *cobra.Command {
 }
 
 func newKeyListCommand() *cobra.Command {
-	var f keyFlags
+	var f adminFlags
 	var tenant string
 	c := &cobra.Command{
 		Use:     "ls",
@@ -174,7 +161,7 @@ func listKeys(w io.Writer, keys []identity.Key, now time.Time) error {
 }
 
 func newKeyRevokeCommand() *cobra.Command {
-	var f keyFlags
+	var f adminFlags
 	c := &cobra.Command{
 		Use:     "revoke ID",
 		Short:   "End an API key, at once and for good",

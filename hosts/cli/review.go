@@ -20,16 +20,13 @@ import (
 
 // reviewFlags say which appliance, and whose items.
 type reviewFlags struct {
-	site          siteFlags
-	admin, tenant string
-	json          bool
+	adminFlags
+	tenant string
 }
 
 func (f *reviewFlags) register(c *cobra.Command) {
-	f.site.register(c)
-	c.Flags().StringVar(&f.admin, "admin", "", "`ADDRESS` of the administration API (default 127.0.0.1:8081)")
+	f.adminFlags.register(c)
 	c.Flags().StringVar(&f.tenant, "tenant", "", "of one `TENANT` only")
-	c.Flags().BoolVar(&f.json, "json", false, "print one JSON document")
 }
 
 func newReviewCommand() *cobra.Command {
