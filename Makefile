@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/ledge
 DATA    ?= data
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-PLUGINS := router pii-guard injection-guard secrets-guard topic-guard grounding-guard cache-policy chunker tools
+PLUGINS := router pii-guard injection-guard secrets-guard topic-guard output-guard grounding-guard cache-policy chunker tools
 MODULES := $(PLUGINS:%=plugins/build/%.wasm)
 
 # What `make check` runs beside the Go toolchain's own.
@@ -70,9 +70,15 @@ bench: build ## measure against peers in one run: added latency of the gateway, 
 soak: build ## 2,000 requests with random disconnects, then leak checks
 	$(GO) test ./hosts/edge -run Soak -soak 2000 -v -timeout 20m
 
+SOAK_TIME ?= 30m
+.PHONY: soak-gateway
+soak-gateway: plugins ## 200 clients of eight tenants with faults and reloads for SOAK_TIME (30m): no leak, no byte of another tenant
+	$(GO) test ./hosts/edge -run TestSoakGateway -soak-time $(SOAK_TIME) -v -timeout 0
+
 .PHONY: faults
-faults: ## 10,000 requests against a hostile upstream
+faults: plugins ## 10,000 requests to a hostile upstream, by its client alone and through the whole appliance
 	$(GO) test ./runtime/upstream -run HostileUpstream -fault-requests 10000 -v -timeout 20m
+	$(GO) test ./hosts/edge -run TestFaults -fault-requests 10000 -v -timeout 20m
 
 .PHONY: soak-sandbox
 soak-sandbox: plugins ## a million plugin calls and 1,000 reloads under traffic, then compare memory
@@ -83,9 +89,16 @@ kill-ingest: ## kill an ingest of 1,000 documents at 50 random moments, then loo
 	LEDGE_KILLS=100 LEDGE_KILL_DOCS=1000 $(GO) test ./runtime/ingest -run SurvivesKills -v -timeout 20m
 
 DURATION ?= 1h
+REST ?= 0s
 .PHONY: soak-engine
 soak-engine: ## mixed load on the engine for DURATION (1h): each answer equals its solo run, nothing leaks or stalls
-	$(GO) test ./runtime/slm/engine -run TestSoak -soak $(DURATION) -v -timeout 0
+	$(GO) test ./runtime/slm/engine -run TestSoak -soak $(DURATION) -soak-rest $(REST) -v -timeout 0
+
+.PHONY: test-avx512
+test-avx512: ## hold the AVX-512 kernels against the AVX2 ones in an emulator (bench/slm/emulate/setup.sh installs it)
+	@mkdir -p bin
+	$(GO) test -c -o bin/kernel.test ./runtime/slm/kernel
+	cd bench/slm/emulate && LD_PRELOAD=$$PWD/bochs/shim.so bochs/venv/bin/python compare.py ../../../bin/kernel.test 3
 
 QEMU_ARM64 ?= qemu-aarch64-static
 .PHONY: test-arm64
@@ -93,7 +106,7 @@ test-arm64: ## test the arm64 kernels, and models against llama.cpp's references
 	@if command -v $(QEMU_ARM64) >/dev/null; then \
 	  for cpu in max cortex-a76 cortex-a72; do echo "$$cpu"; \
 	    GOARCH=arm64 $(GO) test -exec "$(QEMU_ARM64) -cpu $$cpu" ./runtime/slm/kernel || exit 1; done; \
-	  GOARCH=arm64 $(GO) test -exec "$(QEMU_ARM64) -cpu max" -run "Reference|EqualLlamaCpp" ./runtime/slm/engine ./runtime/slm/model; \
+	  GOARCH=arm64 $(GO) test -short -exec "$(QEMU_ARM64) -cpu max" -run "Reference|EqualLlamaCpp" ./runtime/slm/engine ./runtime/slm/model; \
 	else echo "arm64 left out: it needs $(QEMU_ARM64)"; fi
 
 FUZZTIME ?= 20s

@@ -75,7 +75,7 @@ func (a *admission) enter(ctx context.Context, priority int) (func(), error) {
 		last := a.last()
 		if last == nil || last.priority >= priority {
 			a.mu.Unlock()
-			return nil, errOverloaded()
+			return nil, Overloaded()
 		}
 		heap.Remove(&a.waiting, last.place)
 		last.away = true
@@ -94,13 +94,13 @@ func (a *admission) enter(ctx context.Context, priority int) (func(), error) {
 	select {
 	case <-w.turn:
 		if w.away {
-			return nil, errOverloaded()
+			return nil, Overloaded()
 		}
 		return a.leave, nil
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-tired:
-		err = errOverloaded()
+		err = Overloaded()
 	}
 	a.mu.Lock()
 	if w.place >= 0 {
@@ -136,7 +136,8 @@ func (a *admission) leave() {
 	close(heap.Pop(&a.waiting).(*waiter).turn)
 }
 
-func errOverloaded() error {
+// Overloaded is the error of a request that is turned away.
+func Overloaded() error {
 	return &openai.Error{Status: http.StatusTooManyRequests, Type: openai.TypeRateLimit, Code: "overloaded", RetryAfter: 1,
 		Message: "too many requests are in work and waiting; try again in a moment"}
 }

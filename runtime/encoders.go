@@ -148,7 +148,7 @@ func (r *Runtime) Embeddings(ctx context.Context, id string, who Identity, req *
 		if out != nil {
 			usage.PromptTokens, usage.TotalTokens = out.Usage.PromptTokens, out.Usage.TotalTokens
 		}
-		r.direct(id, who, "embedding", req.Model, began, usage, err)
+		r.direct(ctx, id, who, "embedding", req.Model, began, usage, err)
 	}()
 	m, err := encoderFor(r.embedder, req.Model, "embedding_model", "embeddings")
 	if err != nil {
@@ -250,7 +250,7 @@ func (r *Runtime) Rerank(ctx context.Context, id string, who Identity, req *open
 		if out != nil {
 			usage.PromptTokens, usage.TotalTokens = out.Usage.PromptTokens, out.Usage.TotalTokens
 		}
-		r.direct(id, who, "rerank", req.Model, began, usage, err)
+		r.direct(ctx, id, who, "rerank", req.Model, began, usage, err)
 	}()
 	m, err := encoderFor(r.reranker, req.Model, "rerank_model", "rankings")
 	if err != nil {
@@ -333,6 +333,6 @@ func encoderError(ctx context.Context, err error) error {
 }
 
 // direct records a request that needs no route.
-func (r *Runtime) direct(id string, who Identity, endpoint, model string, began time.Time, usage openai.Usage, err error) {
-	pipeline.Direct(&r.pipe, &pipeline.Request{ID: id, Tenant: who.Tenant, Endpoint: endpoint}, model, began, usage, err)
+func (r *Runtime) direct(ctx context.Context, id string, who Identity, endpoint, model string, began time.Time, usage openai.Usage, err error) {
+	pipeline.Direct(ctx, &r.pipe, &pipeline.Request{ID: id, Tenant: who.Tenant, Endpoint: endpoint}, model, began, usage, err)
 }

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/erasure"
+	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
+	"github.com/ledge-run/ledge/runtime/review"
 	"github.com/ledge-run/ledge/runtime/search"
 )
 
@@ -29,6 +31,7 @@ type EraseReport struct {
 	ID        string       `json:"id"`
 	Documents []string     `json:"documents"` // names
 	Traces    int          `json:"traces"`    // whose texts were removed
+	Reviews   int          `json:"reviews"`   // of what guards stopped, that were removed
 	Pairs     int          `json:"pairs"`     // of plugins, that held erased text and were removed
 	Windows   int          `json:"windows"`   // different runs of 64 bytes of the erased text
 	Shared    int          `json:"shared"`    // of these, in documents that stay
@@ -85,7 +88,7 @@ func (r *Runtime) Erase(ctx context.Context, req EraseRequest) (*EraseReport, er
 	if err := r.eraseLog().Append(e); err != nil {
 		return nil, err
 	}
-	if report.Traces, report.Pairs, err = r.applyErasure(ctx, &e, windows); err != nil {
+	if report.Traces, report.Pairs, report.Reviews, err = r.applyErasure(ctx, &e, windows); err != nil {
 		return nil, err
 	}
 	if err := r.store.Rewrite(ctx); err != nil {
@@ -146,10 +149,10 @@ func erases(e *erasure.Entry, id, owner string) bool {
 }
 
 // applyErasure removes from the store what an entry names, as far as it is older than the entry.
-func (r *Runtime) applyErasure(ctx context.Context, e *erasure.Entry, windows *erasure.Windows) (traces, pairs int, err error) {
+func (r *Runtime) applyErasure(ctx context.Context, e *erasure.Entry, windows *erasure.Windows) (traces, pairs, reviews int, err error) {
 	docs, err := r.library.List(e.Tenant)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	for i := range docs {
 		d := &docs[i]
@@ -157,24 +160,57 @@ func (r *Runtime) applyErasure(ctx context.Context, e *erasure.Entry, windows *e
 			continue
 		}
 		if _, err := r.library.Delete(e.Tenant, d.ID); err != nil && !errors.Is(err, search.ErrNotFound) {
-			return 0, 0, err
+			return 0, 0, 0, err
 		}
 	}
 	if err = r.ingest.Forget(e.Tenant, e.Time, func(document, owner string) bool { return erases(e, document, owner) }); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	r.library.Unload(e.Tenant)
+	r.pipe.Forget()
 	if err := errors.Join(r.store.Cache().Purge(ctx, e.Tenant), r.store.Answers().Purge(ctx, e.Tenant), r.forgetPrefixes()); err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	pairs, err = r.store.KV().Forget(ctx, e.Tenant, func(name string, value []byte) bool {
 		return windows.In(name) || windows.In(string(value))
 	})
 	if err != nil {
-		return 0, pairs, err
+		return 0, pairs, 0, err
+	}
+	err = r.store.Handovers().Forget(ctx, e.Tenant, func(at time.Time, doc []byte) bool { return !at.After(e.Time) && concerns(doc, e, windows) })
+	if err != nil {
+		return 0, pairs, 0, err
 	}
 	traces, err = r.store.Traces().Redact(e.Tenant, func(doc []byte) ([]byte, bool) { return redactTrace(doc, e, windows) })
-	return traces, pairs, err
+	if err != nil {
+		return traces, pairs, 0, err
+	}
+	reviews, err = r.Reviews().Forget(e.Tenant, func(i *review.Item) bool {
+		if i.Time.After(e.Time) {
+			return false
+		}
+		if e.Subject != "" && i.Subject != "" && erasure.SubjectHash(e.Tenant, i.Subject) == e.Subject {
+			return true
+		}
+		note := ""
+		if i.Decision != nil {
+			note = i.Decision.Note
+		}
+		return windows.In(i.Text) || windows.In(i.Reason) || windows.In(note)
+	})
+	return traces, pairs, reviews, err
+}
+
+// concerns says whether a request that a person is to answer has to do with an erasure.
+func concerns(doc []byte, e *erasure.Entry, windows *erasure.Windows) bool {
+	var h pipeline.Handover
+	if json.Unmarshal(doc, &h) != nil {
+		return true
+	}
+	if e.Subject != "" && h.Subject != "" && erasure.SubjectHash(e.Tenant, h.Subject) == e.Subject {
+		return true
+	}
+	return windows.In(h.Attempt) || slices.ContainsFunc(h.Messages, func(m openai.Message) bool { return windows.In(string(m.Content)) })
 }
 
 // redactTrace takes the texts out of a trace that has to do with an erasure.
@@ -268,7 +304,7 @@ func (r *Runtime) replayErasures(ctx context.Context) error {
 		e := &entries[i]
 		windows, err := r.windowsOf(e.Tenant, func(d *search.Document) bool { return erases(e, d.ID, d.Owner) && !d.Indexed.After(e.Time) })
 		if err == nil {
-			_, _, err = r.applyErasure(ctx, e, windows)
+			_, _, _, err = r.applyErasure(ctx, e, windows)
 		}
 		if err != nil {
 			return fmt.Errorf("erasure %s: %w", e.ID, err)

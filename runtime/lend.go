@@ -44,7 +44,7 @@ func (l lent) Complete(ctx context.Context, tenant string, q *capability.Complet
 	case q.Temperature < 0 || q.Temperature > 2 || math.IsNaN(q.Temperature):
 		return nil, fmt.Errorf("temperature %g is not between 0 and 2", q.Temperature)
 	}
-	prompt, err := m.count(ctx, p)
+	prompt, err := m.CountPrompt(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +64,8 @@ func (l lent) Complete(ctx context.Context, tenant string, q *capability.Complet
 		PromptTokens: out.Usage.PromptTokens, CompletionTokens: out.Usage.CompletionTokens}, nil
 }
 
-// count is how many tokens a prompt has.
-func (m *localModel) count(ctx context.Context, p *pipeline.Prompt) (int, error) {
+// CountPrompt implements pipeline.PromptCounter.
+func (m *localModel) CountPrompt(ctx context.Context, p *pipeline.Prompt) (int, error) {
 	in, release, err := m.acquire(ctx)
 	if err != nil {
 		return 0, err

@@ -94,10 +94,23 @@ func (r *Runtime) hold(ctx context.Context, who *Identity, route string, req *pi
 			lease.Leave(0, 0) // a model did not run
 			return
 		}
+		if len(t.Spent) > 0 {
+			lease.LeaveWith(r.used(t.Spent))
+			return
+		}
 		lease.Settle(r.price(t.Model))
 		lease.Leave(t.Usage.PromptTokens, t.Usage.CompletionTokens)
 	}
 	return lease, nil
+}
+
+// used is what each model of a request is counted for.
+func (r *Runtime) used(spent []pipeline.Spend) []limits.Used {
+	out := make([]limits.Used, len(spent))
+	for i, s := range spent {
+		out[i] = limits.Used{Tier: s.Tier, Price: r.price(s.Model), Prompt: s.PromptTokens, Answer: s.CompletionTokens}
+	}
+	return out
 }
 
 // limitError turns a refusal into what a client of the OpenAI API understands.

@@ -33,6 +33,8 @@ type localModel struct {
 var (
 	_ pipeline.Model   = (*localModel)(nil)
 	_ pipeline.Counter = (*localModel)(nil)
+
+	_ pipeline.PromptCounter = (*localModel)(nil)
 )
 
 // resident is a model in memory.

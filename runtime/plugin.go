@@ -126,7 +126,7 @@ func (r *Runtime) openSandbox(ctx context.Context) error {
 			defer func() { <-slots }()
 			g, err := r.load(ctx, p)
 			if err != nil {
-				errs <- fmt.Errorf("plugin %s: %w", name, err)
+				errs <- ofPlugin(name, err)
 				return
 			}
 			p.current.Store(g)
@@ -214,13 +214,21 @@ func (p *Plugin) source() (module []byte, m *manifest.Manifest, stated bool, mod
 	return module, m, stated, modified, err
 }
 
+// ofPlugin puts a plugin's name before an error that does not begin with it.
+func ofPlugin(name string, err error) error {
+	if rest, ok := strings.CutPrefix(err.Error(), "plugin "+name); ok && (strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, " ")) {
+		return err
+	}
+	return fmt.Errorf("plugin %s: %w", name, err)
+}
+
 // CheckPlugins reads the module and the manifest of every plugin of a configuration, without loading any.
 func CheckPlugins(cfg *config.Config) error {
 	var all []error
 	for _, name := range slices.Sorted(maps.Keys(cfg.Plugins)) {
 		p := &Plugin{name: name, cfg: cfg.Plugins[name]}
 		if _, _, _, _, err := p.source(); err != nil {
-			all = append(all, fmt.Errorf("plugin %s: %w", name, err))
+			all = append(all, ofPlugin(name, err))
 		}
 	}
 	return errors.Join(all...)
@@ -292,7 +300,7 @@ func (r *Runtime) Reload(ctx context.Context, name string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("plugin %s: reload: %w; the module that served before still does", name, err)
+		return fmt.Errorf("reload: %w; the module that served before still does", ofPlugin(name, err))
 	}
 	if share := p.cfg.Canary.Share; share > 0 {
 		k := &canary{next: g, share: uint64(share), enough: defaultCanaryCalls}
@@ -314,7 +322,7 @@ func (r *Runtime) promote(ctx context.Context, p *Plugin, g *generation) error {
 	old := p.current.Swap(g)
 	if err := r.buildRoutes(ctx); err != nil {
 		p.current.Store(old)
-		return errors.Join(fmt.Errorf("plugin %s: reload: %w; the module that served before still does", name, err), r.buildRoutes(ctx), g.plugin.Close(ctx))
+		return errors.Join(fmt.Errorf("reload: %w; the module that served before still does", ofPlugin(name, err)), r.buildRoutes(ctx), g.plugin.Close(ctx))
 	}
 	r.log.Info("plugin reloaded", "plugin", name, "digest", g.plugin.Digest(), "was", old.plugin.Digest())
 	return old.plugin.Close(ctx)

@@ -50,7 +50,11 @@ func (r *Runtime) grant(p *Plugin, m *manifest.Manifest, o *wasm.PluginOptions, 
 	}
 	o.PreciseClock = has("clock")
 	*credentials = has("credentials")
+	if r.gap.Offline() {
+		ceiling = ceiling.RulesOnly()
+	}
 	if e := capability.HTTP(asks, grants, ceiling); e != nil {
+		e.Gap = r.gap
 		o.HTTP = e.HTTP
 	}
 	return nil

@@ -47,8 +47,8 @@ func (r *Runtime) openPools() error {
 				m = r.locals.first
 			case r.locals.find(c.Model) != nil:
 				m = r.locals.find(c.Model)
-			case c.Model == config.Local:
-				continue // no model is installed; the others do
+			case c.Model == config.Local, r.cfg.LeftOut(c.Model):
+				continue // no model is installed, or it is remote and the appliance offline; the others do
 			default:
 				return fmt.Errorf("pool %s: there is no model %q", name, c.Model)
 			}

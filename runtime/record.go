@@ -8,6 +8,7 @@ import (
 
 	"github.com/ledge-run/ledge/runtime/capability"
 	"github.com/ledge-run/ledge/runtime/pipeline"
+	"github.com/ledge-run/ledge/runtime/review"
 	"github.com/ledge-run/ledge/runtime/state"
 )
 
@@ -30,6 +31,39 @@ func (r *Runtime) record(t *pipeline.Trace, observe func(*pipeline.Trace)) {
 	err := r.store.Traces().Put(context.Background(), t.Tenant, t.ID, func() ([]byte, error) { return json.Marshal(t) }, r.use(t))
 	if err != nil {
 		r.log.Error("trace not kept", "request", t.ID, "error", err)
+	}
+	for n := range t.Held {
+		if err := r.Reviews().Add(reviewItem(t, &t.Held[n]), n); err != nil {
+			r.log.Error("not kept for review", "request", t.ID, "plugin", t.Held[n].Plugin, "error", err)
+		}
+	}
+}
+
+func reviewItem(t *pipeline.Trace, h *pipeline.Held) review.Item {
+	return review.Item{Time: t.Time, Request: t.ID, Tenant: t.Tenant, Subject: t.Subject, Key: t.Key, Route: t.Route, Stage: h.Stage,
+		Plugin: h.Plugin, Digest: h.Digest, Verdict: h.Verdict, Reason: h.Reason, Spans: review.SpansOf(h.Spans), Hash: h.Hash, Bytes: h.Bytes, Text: h.Text}
+}
+
+// Reviews is the queue of what guards stopped.
+func (r *Runtime) Reviews() review.Queue { return review.Queue{Store: r.store.Reviews()} }
+
+// reviewInterval is how often what is too old for a review is looked for.
+const reviewInterval = time.Hour
+
+// forgetReviews removes what was kept for review longer than the configuration says.
+func (r *Runtime) forgetReviews(ctx context.Context) {
+	tick := time.NewTicker(reviewInterval)
+	defer tick.Stop()
+	for {
+		oldest := time.Now().Add(-r.cfg.Review.Retention.D())
+		if _, err := r.Reviews().Forget("", func(i *review.Item) bool { return i.Time.Before(oldest) }); err != nil {
+			r.log.Error("old reviews not removed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }
 

@@ -6,27 +6,33 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"strings"
 
+	"github.com/ledge-run/ledge/runtime/airgap"
 	"github.com/ledge-run/ledge/runtime/config"
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
+	"github.com/ledge-run/ledge/runtime/telemetry"
 	"github.com/ledge-run/ledge/runtime/upstream"
 )
 
 // remoteModel answers from an upstream.
 type remoteModel struct {
-	id      string // UPSTREAM/MODEL
-	model   string // what the upstream calls it
-	context int
-	digest  string
-	target  *upstream.Target
+	id     string // UPSTREAM/MODEL
+	model  string // what the upstream calls it
+	digest string
+	info   hook.Model
+	fields []string // of a client's request, that go there whatever they hold
+	target *upstream.Target
+
+	provider telemetry.Provider
 }
 
 var _ pipeline.Model = (*remoteModel)(nil)
 
-func openRemote(name, model string, u config.Upstream) (*remoteModel, error) {
-	target, err := upstream.New(upstream.Config{Name: name, BaseURL: u.BaseURL, APIKey: string(u.APIKey), Timeouts: upstream.Timeouts{
+func openRemote(name, model string, u config.Upstream, gap *airgap.Gap) (*remoteModel, error) {
+	target, err := upstream.New(upstream.Config{Name: name, Gap: gap, BaseURL: u.BaseURL, APIKey: string(u.APIKey), Timeouts: upstream.Timeouts{
 		Connect: u.Timeouts.Connect.D(), FirstByte: u.Timeouts.FirstByte.D(), Idle: u.Timeouts.Idle.D()},
 		Kind: u.Kind, APIVersion: u.APIVersion, Retry: upstream.Retry{Attempts: u.Retry.Attempts, Base: u.Retry.Base.D(), Max: u.Retry.Max.D()},
 		Breaker: upstream.Breaker{Failures: u.Breaker.Failures, Window: u.Breaker.Window.D(), OpenFor: u.Breaker.OpenFor.D(), Probes: u.Breaker.Probes}})
@@ -35,12 +41,12 @@ func openRemote(name, model string, u config.Upstream) (*remoteModel, error) {
 	}
 	// The weights are not ours to hash; the endpoint and the name are the best identity there is.
 	sum := sha256.Sum256([]byte(u.BaseURL + "\x00" + model))
-	return &remoteModel{id: name + "/" + model, model: model, context: u.ContextTokens, digest: "remote:" + hex.EncodeToString(sum[:]), target: target}, nil
+	id := name + "/" + model
+	return &remoteModel{id: id, model: model, digest: "remote:" + hex.EncodeToString(sum[:]), fields: u.Fields, target: target, provider: describeProvider(model, &u),
+		info: hook.Model{ID: id, ContextTokens: u.ContextTokens, Tier: u.TierName(), Remote: !u.Local}}, nil
 }
 
-func (m *remoteModel) Info() hook.Model {
-	return hook.Model{ID: m.id, ContextTokens: m.context, Tier: "remote", Remote: true}
-}
+func (m *remoteModel) Info() hook.Model { return m.info }
 
 func (m *remoteModel) Digest() string { return m.digest }
 
@@ -51,11 +57,11 @@ func (m *remoteModel) Generate(ctx context.Context, p *pipeline.Prompt, emit fun
 		return out, &openai.Error{Status: http.StatusBadRequest, Type: openai.TypeInvalidRequest, Param: "model", Code: "unsupported_endpoint",
 			Message: "the model " + m.id + " answers chat requests only; use /v1/chat/completions"}
 	}
-	body, err := m.body(p)
+	body, left, err := m.body(p)
 	if err != nil {
 		return out, err
 	}
-	said := 0
+	said, received, most := 0, 0, excess+excessToken*p.MaxTokens
 	report, err := m.target.Chat(ctx, body, func(c *openai.ChatChunk) error {
 		if c.Usage != nil {
 			out.Usage = *c.Usage
@@ -66,6 +72,15 @@ func (m *remoteModel) Generate(ctx context.Context, p *pipeline.Prompt, emit fun
 			}
 			if choice.FinishReason != nil {
 				out.FinishReason = *choice.FinishReason
+			}
+			for _, c := range choice.Delta.ToolCalls {
+				received += len(c.ID) + len(c.Function.Name) + len(c.Function.Arguments)
+			}
+			if choice.Delta.Content != nil {
+				received += len(*choice.Delta.Content)
+			}
+			if received > most {
+				return upstream.ErrExcess
 			}
 			out.ToolCalls = addCalls(out.ToolCalls, choice.Delta.ToolCalls)
 			d := pipeline.Delta{}
@@ -86,6 +101,9 @@ func (m *remoteModel) Generate(ctx context.Context, p *pipeline.Prompt, emit fun
 		return nil
 	})
 	out.Note = report.String()
+	if len(left) > 0 {
+		out.Note = strings.Trim("fields left out: "+strings.Join(left, ", ")+"; "+out.Note, "; ")
+	}
 	if out.Usage.TotalTokens == 0 && said > 0 {
 		// A peer that does not count, or a client that left before the count came: an answer is never free.
 		out.Usage = openai.Usage{PromptTokens: len(body)/4 + 1, CompletionTokens: said/4 + 1}
@@ -93,6 +111,13 @@ func (m *remoteModel) Generate(ctx context.Context, p *pipeline.Prompt, emit fun
 	}
 	return out, err
 }
+
+// A peer that does not stop at max_tokens is stopped here, in bytes: answers are held in memory until they end. Few tokens
+// of any vocabulary are as long as excessToken.
+const (
+	excess      = 64 << 10
+	excessToken = 64
+)
 
 // maxCalls bounds the tool calls of one answer.
 const maxCalls = 128
@@ -140,8 +165,9 @@ type remoteRequest struct {
 	ToolChoice       *openai.ToolChoice   `json:"tool_choice,omitempty"`
 }
 
-// body is the request as the upstream gets it: what was decided here, then what the client sent beside it.
-func (m *remoteModel) body(p *pipeline.Prompt) ([]byte, error) {
+// body is the request as the upstream gets it: what was decided here, then what the client sent beside it, as far as that
+// may go there; the names of what may not come second.
+func (m *remoteModel) body(p *pipeline.Prompt) ([]byte, []string, error) {
 	r := remoteRequest{Model: m.model, Messages: p.Messages, Stream: true, StreamOptions: openai.StreamOptions{IncludeUsage: true},
 		MaxTokens: p.MaxTokens, Temperature: p.Temperature, TopP: p.TopP, Seed: p.Seed, Stop: p.Stop, Logprobs: p.Logprobs,
 		FrequencyPenalty: p.FrequencyPenalty, PresencePenalty: p.PresencePenalty, LogitBias: p.LogitBias, Tools: p.Tools}
@@ -153,20 +179,15 @@ func (m *remoteModel) body(p *pipeline.Prompt) ([]byte, error) {
 	}
 	doc, err := json.Marshal(&r)
 	if err != nil || len(p.Raw) == 0 {
-		return doc, err
+		return doc, nil, err
 	}
-	rest, err := json.Marshal(rawFields(p.Raw))
+	fields, left := m.forwarded(p.Raw)
+	if len(fields) == 0 {
+		return doc, left, nil
+	}
+	rest, err := json.Marshal(fields)
 	if err != nil {
-		return nil, err
+		return nil, left, err
 	}
-	return append(append(doc[:len(doc)-1], ','), rest[1:]...), nil
-}
-
-// rawFields are JSON documents by name.
-func rawFields(raw map[string][]byte) map[string]json.RawMessage {
-	out := make(map[string]json.RawMessage, len(raw))
-	for name, doc := range raw {
-		out[name] = doc
-	}
-	return out
+	return append(append(doc[:len(doc)-1], ','), rest[1:]...), left, nil
 }

@@ -6,9 +6,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ledge-run/ledge/runtime/config"
+	"github.com/ledge-run/ledge/runtime/embedding"
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/manifest"
 	"github.com/ledge-run/ledge/runtime/openai"
@@ -37,11 +39,20 @@ func (r *Runtime) buildRoutes(ctx context.Context) error {
 }
 
 func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route) (*pipeline.Route, error) {
-	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), CacheStale: cfg.Cache.Stale.D(), AlwaysOffer: cfg.OfferTools, Refill: cfg.Refill, ContextShift: cfg.ContextShift, Priority: cfg.Priority}
+	route := &pipeline.Route{Name: name, System: cfg.System, Window: cfg.Window, CacheTTL: cfg.Cache.TTL.D(), CacheStale: cfg.Cache.Stale.D(), AlwaysOffer: cfg.OfferTools, Refill: cfg.Refill, KeepText: cfg.Guards.KeepText, ContextShift: cfg.ContextShift, Priority: cfg.Priority}
 	version := sha256.New()
 	fmt.Fprintf(version, "%q %q %d\n", cfg.PromptVersion, cfg.System, cfg.Window)
 	route.Models, route.Fallback = r.named(cfg.Models), r.named(cfg.Fallback)
 	route.SafeAnswer, route.GoOn = cfg.SafeAnswer, cfg.GoOn
+	if cfg.Guards.Leak != "" && cfg.System != "" {
+		route.Leak = pipeline.NewLeak(cfg.System, cfg.Guards.Leak)
+		fmt.Fprintf(version, "leak %s\n", cfg.Guards.Leak)
+	}
+	for _, m := range slices.Concat(cfg.Models, cfg.Fallback) {
+		if r.cfg.LeftOut(m) {
+			route.LeftOut = append(route.LeftOut, m)
+		}
+	}
 	stages := func(list []config.Stage, h string) ([]pipeline.Stage, error) {
 		var out []pipeline.Stage
 		for _, s := range list {
@@ -75,6 +86,16 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 	if route.Router, err = one(cfg.Router, hook.ExportRoute); err != nil {
 		return nil, err
 	}
+	if len(cfg.Examples) > 0 {
+		fmt.Fprintf(version, "examples %q\n", cfg.Examples)
+		var by embedding.Embedder = embedding.Lexical{}
+		if r.embedder != nil {
+			by = r.embedder
+		}
+		if route.Examples, err = pipeline.NewExamples(ctx, by, cfg.Examples); err != nil {
+			return nil, err
+		}
+	}
 	if route.CachePlan, err = one(config.Stage{Plugin: cfg.Cache.Plugin, Timeout: cfg.Cache.Timeout}, hook.ExportCache); err != nil {
 		return nil, err
 	}
@@ -95,6 +116,24 @@ func (r *Runtime) buildRoute(ctx context.Context, name string, cfg *config.Route
 			return nil, err
 		}
 		route.Retrieve = r.retrieve(cfg.Retrieve, guards)
+	}
+	if k := cfg.Context; k != nil {
+		fmt.Fprintf(version, "context %+v\n", *k)
+		route.Context = &pipeline.Context{Policy: k.Policy, Budgets: k.Budgets, History: k.History, Turns: k.Turns, Over: k.Over}
+		if models := r.named([]string{k.SummaryModel}); k.Summarises() && len(models) > 0 {
+			route.Context.Summary = models[0]
+		}
+	}
+	if k := cfg.Cascade; k != nil {
+		fmt.Fprintf(version, "cascade %g %d %q %+v %t %q\n", k.AcceptFrom(), k.Samples, k.Refusals, k.Judges, k.Human, k.Handover)
+		judges, err := stages(k.Judges, hook.ExportGuard)
+		if err != nil {
+			return nil, err
+		}
+		route.Cascade = &pipeline.Cascade{Accept: k.AcceptFrom(), Samples: k.Samples, Judges: judges, Human: k.Human, Handover: k.Handover}
+		for _, phrase := range k.Refusals {
+			route.Cascade.Refusals = append(route.Cascade.Refusals, strings.ToLower(phrase))
+		}
 	}
 	for _, t := range cfg.Tools {
 		if _, err := stages([]config.Stage{{Plugin: t}}, manifest.HookTools); err != nil {
@@ -158,7 +197,10 @@ func (r *Runtime) openModels(ctx context.Context) error {
 	}
 	for name, u := range r.cfg.Upstreams {
 		for _, m := range u.Models {
-			remote, err := openRemote(name, m, u)
+			if r.cfg.LeftOut(name + "/" + m) {
+				continue
+			}
+			remote, err := openRemote(name, m, u, r.gap)
 			if err != nil {
 				return fmt.Errorf("upstream %s: %w", name, err)
 			}

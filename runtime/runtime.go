@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/airgap"
 	"github.com/ledge-run/ledge/runtime/config"
 	"github.com/ledge-run/ledge/runtime/identity"
 	"github.com/ledge-run/ledge/runtime/ingest"
@@ -46,6 +47,7 @@ type Runtime struct {
 	locals             localModels
 	embedder, reranker *encoderModel // nil where none is configured
 	remote             map[string]*remoteModel
+	gap                *airgap.Gap // what may be dialled; nil: everything
 	pools              map[string]*pool
 	pipe               pipeline.Pipeline
 	library            *search.Library
@@ -76,7 +78,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	if err != nil {
 		return nil, err
 	}
-	r := &Runtime{cfg: cfg, log: o.Logger, dir: dir, plugins: map[string]*Plugin{}, remote: map[string]*remoteModel{}, pools: map[string]*pool{},
+	r := &Runtime{cfg: cfg, log: o.Logger, dir: dir, gap: cfg.Gap(), plugins: map[string]*Plugin{}, remote: map[string]*remoteModel{}, pools: map[string]*pool{},
 		admit: newAdmission(cfg.Limits.Concurrency, cfg.Limits.Queue, cfg.Limits.QueueWait.D()), started: time.Now()}
 	defer func() {
 		if err != nil {
@@ -114,8 +116,11 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	r.pipe = pipeline.Pipeline{
 		Limits: pipeline.Limits{MaxTokens: cfg.Limits.MaxTokens, ToolRounds: cfg.Limits.ToolRounds},
 		Cache:  cacheStore{r.store.Cache()}, CacheTTL: cfg.Cache.TTL.D(), Meanings: r.meanings,
-		Log: o.Logger, Prompts: cfg.Trace.Prompts, Now: time.Now,
+		Log: o.Logger, Prompts: cfg.Trace.Prompts, Now: time.Now, Hand: r.handOver,
 		Trace: func(t *pipeline.Trace) { r.record(t, o.OnTrace) },
+	}
+	if r.embedder != nil {
+		r.pipe.Embedder = r.embedder
 	}
 	if err = r.openDocuments(); err != nil {
 		return nil, err
@@ -130,6 +135,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Runtime, err er
 	r.stop = stop
 	r.tasks.Go(func() { r.rest(background) })
 	r.tasks.Go(func() { r.watch(background) })
+	r.tasks.Go(func() { r.forgetReviews(background) })
 	r.tasks.Go(func() { r.remember(background) })
 	r.tasks.Go(func() { r.ingest.Run(background) })
 	if len(cfg.Documents.Watch) > 0 {
@@ -180,7 +186,7 @@ func (r *Runtime) Close(ctx context.Context) error {
 func (r *Runtime) Chat(ctx context.Context, id string, who Identity, req *openai.ChatRequest, emit func(pipeline.Event) error) error {
 	p, err := r.chatRequest(id, who, req)
 	if err != nil {
-		return r.reject(id, who, "chat", req.Model, req.Stream, err)
+		return r.reject(ctx, id, who, "chat", req.Model, req.Stream, err)
 	}
 	return r.run(ctx, who, p, req.Model, emit)
 }
@@ -189,40 +195,42 @@ func (r *Runtime) Chat(ctx context.Context, id string, who Identity, req *openai
 func (r *Runtime) Complete(ctx context.Context, id string, who Identity, req *openai.CompletionRequest, emit func(pipeline.Event) error) error {
 	p, err := r.completionRequest(ctx, id, who, req)
 	if err != nil {
-		return r.reject(id, who, "completion", req.Model, req.Stream, err)
+		return r.reject(ctx, id, who, "completion", req.Model, req.Stream, err)
 	}
 	return r.run(ctx, who, p, req.Model, emit)
 }
 
 // Malformed records a request that could not be read, and returns its error.
-func (r *Runtime) Malformed(id string, who Identity, endpoint string, err error) error {
-	return r.reject(id, who, endpoint, "", false, err)
+func (r *Runtime) Malformed(ctx context.Context, id string, who Identity, endpoint string, err error) error {
+	return r.reject(ctx, id, who, endpoint, "", false, err)
 }
 
 // reject records a request that never reached a route.
-func (r *Runtime) reject(id string, who Identity, endpoint, model string, stream bool, err error) error {
-	pipeline.Rejected(&r.pipe, &pipeline.Request{ID: id, Tenant: who.Tenant, Subject: who.Subject, Key: who.Key, Endpoint: endpoint, Stream: stream}, model, err)
+func (r *Runtime) reject(ctx context.Context, id string, who Identity, endpoint, model string, stream bool, err error) error {
+	pipeline.Rejected(ctx, &r.pipe, &pipeline.Request{ID: id, Tenant: who.Tenant, Subject: who.Subject, Key: who.Key, Endpoint: endpoint, Stream: stream}, model, err)
 	return err
 }
 
 func (r *Runtime) run(ctx context.Context, who Identity, req *pipeline.Request, name string, emit func(pipeline.Event) error) error {
-	route, model, err := r.resolve(name)
+	err := mayName(&who, name)
+	var route *pipeline.Route
+	var model pipeline.Model
 	if err == nil {
-		err = mayName(&who, name)
+		route, model, err = r.resolve(name)
 	}
 	if err != nil {
-		return r.reject(req.ID, who, req.Endpoint, name, req.Stream, err)
+		return r.reject(ctx, req.ID, who, req.Endpoint, name, req.Stream, err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Limits.RequestTimeout.D(), errTimeout)
 	defer cancel()
 	lease, err := r.hold(ctx, &who, route.Name, req)
 	if err != nil {
-		return r.reject(req.ID, who, req.Endpoint, name, req.Stream, err)
+		return r.reject(ctx, req.ID, who, req.Endpoint, name, req.Stream, err)
 	}
 	defer lease.Leave(0, 0) // a request that ran has left with what it used
 	release, err := r.admit.enter(ctx, route.Priority)
 	if err != nil {
-		return r.reject(req.ID, who, req.Endpoint, name, req.Stream, err)
+		return r.reject(ctx, req.ID, who, req.Endpoint, name, req.Stream, err)
 	}
 	defer release()
 	r.erasing.RLock()
@@ -231,7 +239,9 @@ func (r *Runtime) run(ctx context.Context, who Identity, req *pipeline.Request, 
 		client := emit
 		emit = func(e pipeline.Event) error {
 			if e.Start != nil {
-				e.Start.Headers = limitHeaders(lease.State())
+				headers := limitHeaders(lease.State())
+				maps.Copy(headers, e.Start.Headers)
+				e.Start.Headers = headers
 			}
 			return client(e)
 		}
@@ -268,8 +278,34 @@ func (r *Runtime) resolve(name string) (*pipeline.Route, pipeline.Model, error) 
 				return route, m, nil
 			}
 		}
+		if r.cfg.LeftOut(name) {
+			return nil, nil, errOffline(name)
+		}
 	}
 	return nil, nil, openai.ModelNotFound(name)
+}
+
+// errOffline is the answer to a request for a remote model while the appliance is offline.
+func errOffline(name string) *openai.Error {
+	return &openai.Error{Status: http.StatusServiceUnavailable, Type: openai.TypeServer, Param: "model", Code: "offline",
+		Message: fmt.Sprintf("the model %.200q is remote, and this appliance is offline", name)}
+}
+
+// Offline says what the appliance keeps to while it is offline; nil: it is not.
+func (r *Runtime) Offline() *Offline { return OfflineOf(r.cfg) }
+
+// OfflineOf says the same of a configuration.
+func OfflineOf(cfg *config.Config) *Offline {
+	if !cfg.Offline {
+		return nil
+	}
+	return &Offline{Reaches: cfg.Gap().String(), LeftOut: cfg.AllLeftOut()}
+}
+
+// Offline says what an appliance that is offline reaches, and which remote models are not there for it.
+type Offline struct {
+	Reaches string   `json:"reaches"`
+	LeftOut []string `json:"left_out"`
 }
 
 const defaultRoute = "default"

@@ -29,7 +29,12 @@ func (r *Runtime) use(t *pipeline.Trace) *state.UsageLine {
 		return l
 	}
 	l.PromptTokens, l.CompletionTokens = int64(prompt), int64(answer)
-	l.Cost = int64(r.price(t.Model).Cost(prompt, answer))
+	if len(t.Spent) == 0 {
+		l.Cost = int64(r.price(t.Model).Cost(prompt, answer))
+	}
+	for _, u := range r.used(t.Spent) {
+		l.Cost += int64(u.Price.Cost(u.Prompt, u.Answer))
+	}
 	return l
 }
 

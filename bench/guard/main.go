@@ -77,7 +77,9 @@ type set struct {
 	cases       func(sets.Split) []sets.Case
 }
 
-var all = []set{{"pii", "pii-guard", sets.PII}, {"secrets", "secrets-guard", sets.Secrets}, {"injection", "injection-guard", sets.Injection}}
+var all = []set{{"pii", "pii-guard", sets.PII}, {"secrets", "secrets-guard", sets.Secrets}, {"injection", "injection-guard", sets.Injection},
+	{"fresh_pii", "pii-guard", sets.FreshPII}, {"fresh_injection", "injection-guard", sets.FreshInjection},
+	{"unseen_injection", "injection-guard", sets.UnseenInjection}}
 
 var splits = map[string]sets.Split{"tune": sets.Tune, "heldout": sets.Heldout}
 

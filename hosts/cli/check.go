@@ -23,7 +23,7 @@ func newCheckCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration and verify every record of the state",
-		Long: "Check the configuration, print what each stage does when its plugin fails, and verify every record of the state\n" +
+		Long: "Check the configuration, print what each stage does when its plugin fails and what an offline appliance reaches, and verify every record of the state\n" +
 			"against its checksum and the traces against their chain. What the models on this device take is listed beside\n" +
 			"what they may take together. A running appliance checks itself; when none runs, the state directory is read.",
 		Example: "  ledge check\n  ledge check -c ledge.yaml --data /var/lib/ledge --json",
@@ -53,7 +53,8 @@ func newCheckCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				err = printJSON(c.OutOrStdout(), map[string]any{"failure_modes": failureModes(cfg), "models": models, "state": report})
+				err = printJSON(c.OutOrStdout(), map[string]any{"failure_modes": failureModes(cfg), "models": models, "state": report,
+					"offline": runtime.OfflineOf(cfg)})
 			} else {
 				printCheck(c.OutOrStdout(), cfg, models, report)
 			}
@@ -94,6 +95,9 @@ func failureModes(cfg *config.Config) []failureMode {
 		add("guard.tool", r.Guards.Tool...)
 		for _, t := range r.Tools {
 			add("tool", config.Stage{Plugin: t, OnError: "open"})
+		}
+		if r.Cascade != nil {
+			add("judge", r.Cascade.Judges...)
 		}
 		add("guard.answer", r.Guards.Answer...)
 		add("guard.output", r.Guards.Output...)
@@ -145,5 +149,8 @@ func printCheck(w io.Writer, cfg *config.Config, models memoryUse, report state.
 		fmt.Fprintf(w, "  %-12s %-13s %-16s %s\n", m.Route, m.Stage, m.Plugin, what)
 	}
 	models.print(w)
+	if off := runtime.OfflineOf(cfg); off != nil {
+		fmt.Fprintln(w, "offline:", describeOffline(off))
+	}
 	fmt.Fprintln(w, "state:", report)
 }

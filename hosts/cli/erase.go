@@ -16,8 +16,8 @@ func newEraseCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "erase --subject SUBJECT | --document DOCUMENT",
 		Short: "Erase a person's documents, or one document, and prove that no byte is left",
-		Long: "Erase documents with everything that was made of them: index, vectors, cached answers, texts kept in traces, and the\n" +
-			"bytes in the store's files, which are written anew. Then every file of the data directory is read and searched for\n" +
+		Long: "Erase documents with everything that was made of them: index, vectors, cached answers, texts kept in traces, what\n" +
+			"guards stopped of it, and the bytes in the store's files, which are written anew. Then every file of the data directory is read and searched for\n" +
 			"any 64 bytes in a row of the erased text; the exit status is 1 when one is found.\n\n" +
 			"The erasure is logged beside the data directory: a state from before it, such as a backup that is put back, goes\n" +
 			"through it again when it is opened.",
@@ -59,7 +59,7 @@ func printErasure(c *cobra.Command, r *runtime.EraseReport) {
 	for _, d := range r.Documents {
 		fmt.Fprintf(w, "erased %s\n", d)
 	}
-	fmt.Fprintf(w, "%s: %d documents, texts of %d traces, %d pairs kept by plugins, all cached answers\n", r.ID, len(r.Documents), r.Traces, r.Pairs)
+	fmt.Fprintf(w, "%s: %d documents, texts of %d traces, %d items of the review queue, %d pairs kept by plugins, all cached answers\n", r.ID, len(r.Documents), r.Traces, r.Reviews, r.Pairs)
 	fmt.Fprintf(w, "read %d files, %d bytes: ", r.Scan.Files, r.Scan.Bytes)
 	if r.Erased {
 		fmt.Fprintf(w, "none of the %d runs of 64 bytes is left", r.Windows)

@@ -24,14 +24,16 @@ import (
 	"github.com/ledge-run/ledge/runtime/wasm"
 )
 
-// builtinGuards are the guards that a scan asks, in this order, and stages where they can be asked.
+// builtinGuards are the guards that a scan may ask, in this order, usualGuards those that it asks unless it is told which: the
+// others need a configuration or passages. guardStages are the stages where they can be asked.
 var (
-	builtinGuards = []string{"pii-guard", "injection-guard", "secrets-guard"}
+	builtinGuards = []string{"pii-guard", "injection-guard", "secrets-guard", "topic-guard", "output-guard", "grounding-guard"}
+	usualGuards   = builtinGuards[:3]
 	guardStages   = []string{hook.StageInput, hook.StageRetrieval, hook.StageTool, hook.StageOutput}
 )
 
 var (
-	guardFlagHelp = "guard to ask: " + strings.Join(builtinGuards, ", ") + "; may be repeated (default: all)"
+	guardFlagHelp = "guard to ask: " + strings.Join(builtinGuards, ", ") + "; may be repeated (default: " + strings.Join(usualGuards, ", ") + ")"
 	setFlagHelp   = "GUARD.KEY=VALUE: configure a guard, as the plugin's config does; may be repeated"
 )
 
@@ -51,18 +53,22 @@ func newGuardCommand() *cobra.Command {
 
 func newGuardScanCommand() *cobra.Command {
 	var stage, input string
-	var names, settings []string
+	var names, settings, passages []string
 	var jsonl, asJSON bool
 	c := &cobra.Command{
 		Use:   "scan",
 		Short: "Say what the guards find in a text",
 		Long: "Run the built-in guards over a text, in the sandbox and with their default configuration, and print the strictest\n" +
 			"verdict (allow, redact, review, block), the reasons and all spans: byte ranges of the text, in order.\n" +
-			"With --jsonl each line of the input is an object with a \"text\"; its other members come back with the result.\n" +
+			"With --jsonl each line of the input is an object with a \"text\"; its other members come back with the result. An answer is\n" +
+			"compared with the passages of --passage, or of the line's member \"passages\", by grounding-guard.\n" +
 			"Exit status 1: a guard failed, or a line could not be read.",
 		Example: "  ledge guard scan --input 'write to ann@example.com' --json\n" +
 			"  ledge guard scan --stage retrieval --input @page.txt\n" +
-			"  ledge guard scan --guard injection-guard --jsonl --input - < prompts.jsonl",
+			"  ledge guard scan --guard injection-guard --jsonl --input - < prompts.jsonl\n" +
+			"  ledge guard scan --guard topic-guard --set 'topic-guard.topics=law: lawsuit, my lawyer' --set topic-guard.deny=law --input @mail.txt\n" +
+			"  ledge guard scan --guard output-guard --set output-guard.links=example.com --stage output --input @answer.md\n" +
+			"  ledge guard scan --guard grounding-guard --stage output --passage @page.txt --input 'It was built in 1931 [1].'",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !slices.Contains(guardStages, stage) {
@@ -78,6 +84,13 @@ func newGuardScanCommand() *cobra.Command {
 				return err
 			}
 			defer s.close()
+			for _, p := range passages {
+				b, err := readInput(p, strings.NewReader(""))
+				if err != nil {
+					return err
+				}
+				s.passages = append(s.passages, string(b))
+			}
 			if jsonl {
 				return s.lines(c.Context(), in, c.OutOrStdout())
 			}
@@ -85,7 +98,7 @@ func newGuardScanCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := s.scan(c.Context(), string(text))
+			r, err := s.scan(c.Context(), string(text), s.passages)
 			if err != nil {
 				return err
 			}
@@ -100,6 +113,7 @@ func newGuardScanCommand() *cobra.Command {
 	f.StringVar(&input, "input", "-", "text, @FILE, or - for standard input")
 	f.StringArrayVar(&names, "guard", nil, guardFlagHelp)
 	f.StringArrayVar(&settings, "set", nil, setFlagHelp)
+	f.StringArrayVar(&passages, "passage", nil, "`TEXT` or @FILE that the answer was made from; may be repeated, in the order of citations")
 	f.BoolVar(&jsonl, "jsonl", false, "judge the text of each line of the input; print one JSON document a line")
 	f.BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
@@ -118,10 +132,11 @@ func openInput(value string, stdin io.Reader) (io.ReadCloser, error) {
 
 // guardScan holds the loaded guards.
 type guardScan struct {
-	stage string
-	host  *wasm.Host
-	names []string
-	calls []*wasm.Plugin
+	stage    string
+	passages []string // that answers are compared with, unless a line has its own
+	host     *wasm.Host
+	names    []string
+	calls    []*wasm.Plugin
 }
 
 // guardResult is what a scan prints. Spans is never null.
@@ -165,7 +180,7 @@ func loadGuards(ctx context.Context, stage string, names, settings []string) (*g
 	}
 	s := &guardScan{stage: stage, host: h}
 	for _, name := range builtinGuards {
-		if len(names) > 0 && !slices.Contains(names, name) {
+		if len(names) > 0 && !slices.Contains(names, name) || len(names) == 0 && !slices.Contains(usualGuards, name) {
 			continue
 		}
 		p, err := loadGuard(ctx, h, name, config[name])
@@ -204,17 +219,22 @@ func loadGuard(ctx context.Context, h *wasm.Host, name string, config map[string
 func (s *guardScan) close() { s.host.Close(context.Background()) }
 
 // scan asks every guard. The strictest verdict holds; the spans of all come back, in order.
-func (s *guardScan) scan(ctx context.Context, text string) (*guardResult, error) {
+func (s *guardScan) scan(ctx context.Context, text string, passages []string) (*guardResult, error) {
 	r := &guardResult{Verdict: hook.Allow, Spans: []guardSpan{}}
-	return r, s.ask(ctx, s.stage, text, r.merge)
+	return r, s.ask(ctx, s.stage, text, passages, r.merge)
 }
 
 // ask passes the verdict of each guard to each.
-func (s *guardScan) ask(ctx context.Context, stage, text string, each func(name string, v *hook.Verdict)) error {
+func (s *guardScan) ask(ctx context.Context, stage, text string, passages []string, each func(name string, v *hook.Verdict)) error {
 	if at := invalidUTF8(text); at >= 0 {
 		return fmt.Errorf("the text is not UTF-8 at byte %d", at)
 	}
-	req := hook.GuardRequest{Stage: stage, Text: text, Final: true}
+	for _, p := range passages {
+		if at := invalidUTF8(p); at >= 0 {
+			return fmt.Errorf("a passage is not UTF-8 at byte %d", at)
+		}
+	}
+	req := hook.GuardRequest{Stage: stage, Text: text, Final: true, Passages: passages}
 	in := req.AppendJSON(nil)
 	for i, p := range s.calls {
 		res, err := p.Call(ctx, wasm.Call{Export: hook.ExportGuard, Input: in})
@@ -312,7 +332,13 @@ func (s *guardScan) line(ctx context.Context, line []byte) ([]byte, error) {
 	if err := json.Unmarshal(doc["text"], &text); err != nil || text == nil {
 		return nil, errors.New(`no member "text" that is a string`)
 	}
-	r, err := s.scan(ctx, *text)
+	passages := s.passages
+	if raw, ok := doc["passages"]; ok {
+		if err := json.Unmarshal(raw, &passages); err != nil {
+			return nil, fmt.Errorf("passages: %w", err)
+		}
+	}
+	r, err := s.scan(ctx, *text, passages)
 	if err != nil {
 		return nil, err
 	}

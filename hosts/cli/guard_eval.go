@@ -35,7 +35,7 @@ func newGuardEvalCommand() *cobra.Command {
 			"  \"labels\"  all entities of the text: [{\"start\", \"end\", \"entity\"}...], half-open ranges; an empty list is a text without any.\n" +
 			"            spans, entities and privacy_mask are read too, and members named label, entity_type, start_position, end_position\n" +
 			"  \"class\"   of the whole text, or a \"label\" of 0 or 1: benign (safe, legit, 0) must pass, every other is to be stopped\n" +
-			"and \"stage\", which goes over --stage. Entities of common public sets are known under their names; --map renames others,\n" +
+			"and \"stage\", which goes over --stage, and \"passages\", which grounding-guard compares an answer with. Entities of common public sets are known under their names; --map renames others,\n" +
 			"and --map NAME= leaves one out.\n\n" +
 			"A label counts as found where spans of its entity cover at least half of it; a span that touches no label of its entity\n" +
 			"is a false alarm. A text is stopped where a guard blocks it or holds it for review.",
@@ -112,8 +112,12 @@ func (s *guardScan) eval(ctx context.Context, in io.Reader, t *evaluate.Tally, c
 		if stage == "" {
 			stage = s.stage
 		}
+		passages, err := passagesOf(line)
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
 		c.Line = n
-		found, stopped, err := s.judge(ctx, stage, c.Text)
+		found, stopped, err := s.judge(ctx, stage, c.Text, passages)
 		if err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
@@ -130,8 +134,8 @@ func (s *guardScan) eval(ctx context.Context, in io.Reader, t *evaluate.Tally, c
 }
 
 // judge asks every guard about a text.
-func (s *guardScan) judge(ctx context.Context, stage, text string) (found []evaluate.Finding, stopped bool, err error) {
-	err = s.ask(ctx, stage, text, func(name string, v *hook.Verdict) {
+func (s *guardScan) judge(ctx context.Context, stage, text string, passages []string) (found []evaluate.Finding, stopped bool, err error) {
+	err = s.ask(ctx, stage, text, passages, func(name string, v *hook.Verdict) {
 		stopped = stopped || v.Verdict == hook.Block || v.Verdict == hook.Review
 		for _, p := range v.Spans {
 			found = append(found, evaluate.Finding{Guard: name, Span: p})
@@ -159,6 +163,15 @@ type labelledSpan struct {
 	Entity, Label string
 	EntityType    string `json:"entity_type"`
 	Type          string
+}
+
+// passagesOf reads what an answer was made from.
+func passagesOf(line []byte) ([]string, error) {
+	var d struct{ Passages []string }
+	if err := json.Unmarshal(line, &d); err != nil {
+		return nil, fmt.Errorf("passages: %w", err)
+	}
+	return d.Passages, nil
 }
 
 // parseCase reads a line in the forms that the command's help names.

@@ -94,3 +94,24 @@ func TestGuardScan_UsageAndBadText(t *testing.T) {
 		}
 	}
 }
+
+func TestGuardScan_GuardsThatNeedMore(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"a topic":       {[]string{"--guard", "topic-guard", "--set", "topic-guard.topics=law: my lawyer", "--set", "topic-guard.deny=law", "--input", "Ask my lawyer."}, `"block"`},
+		"a link":        {[]string{"--guard", "output-guard", "--set", "output-guard.links=good.example", "--stage", "output", "--input", "![x](https://evil.example/?q=1) https://good.example/"}, `"redact"`},
+		"grounded":      {[]string{"--guard", "grounding-guard", "--stage", "output", "--passage", "The bridge over the Elbe was opened in 1931.", "--input", "The bridge was opened in 1931 [1]."}, `"allow"`},
+		"not grounded":  {[]string{"--guard", "grounding-guard", "--stage", "output", "--passage", "The bridge over the Elbe was opened in 1931.", "--input", "The bridge was opened in 1987 [1]."}, `"block"`},
+		"not by itself": {[]string{"--stage", "output", "--input", "https://evil.example/"}, `"allow"`},
+	} {
+		if status, out, errs := runGuard(t, "", append([]string{"--json"}, tc.args...)...); status != 0 || !strings.Contains(out, tc.want) {
+			t.Errorf("%s: %d %s%s", name, status, out, errs)
+		}
+	}
+	line := `{"id": 7, "text": "The bridge was opened in 1987 [1].", "passages": ["The bridge over the Elbe was opened in 1931."]}`
+	if _, out, errs := runGuard(t, line, "--guard", "grounding-guard", "--stage", "output", "--jsonl"); !strings.Contains(out, `"block"`) || !strings.Contains(out, `"id":7`) {
+		t.Errorf("%s%s", out, errs)
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/ledge-run/ledge/runtime/capability"
 	"github.com/ledge-run/ledge/runtime/manifest"
 	"github.com/ledge-run/ledge/runtime/wasm"
+	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
 	"github.com/ledge-run/ledge/runtime/wasm/meter"
 )
 
@@ -25,7 +28,7 @@ type pluginReport struct {
 	ABI      string         `json:"abi"` // empty when the module does not load
 	Exports  []string       `json:"exports"`
 	Imports  []string       `json:"imports"` // module.name
-	Asks     []string       `json:"asks"`    // capabilities that it imports functions of
+	Asks     []string       `json:"asks"`    // capabilities that it imports functions of, or that its manifest asks for
 	Memory   uint64         `json:"memory_initial_bytes"`
 	Instance uint64         `json:"memory_instance_bytes"` // of an instance that is ready to be called; 0 when there is none
 	Metering pluginMetering `json:"metering"`
@@ -78,6 +81,9 @@ func inspectPlugin(ctx context.Context, file string, module []byte, m *manifest.
 	if info, err := meter.Inspect(module); err == nil {
 		r.describe(info)
 	}
+	if err := r.asksOf(file, m); err != nil {
+		return nil, err
+	}
 	if w, err := meter.Rewrite(module); err == nil {
 		r.Metering = pluginMetering{len(w.Module), 100*len(w.Module)/len(module) - 100, w.Checks, w.SegmentsIn, w.SegmentsOut, w.Restorable}
 	}
@@ -124,10 +130,48 @@ func (r *pluginReport) describe(info *meter.Info) {
 	}
 	for _, i := range info.Imports {
 		r.Imports = append(r.Imports, i.Module+"."+i.Name)
-		if parts := strings.SplitN(i.Name, "_", 3); len(parts) == 3 && parts[0] == "ledge" && !slices.Contains(r.Asks, parts[1]) {
-			r.Asks = append(r.Asks, parts[1])
+		if parts := strings.SplitN(i.Name, "_", 3); len(parts) == 3 && parts[0] == "ledge" {
+			r.ask(parts[1])
+		}
+		if i.Module == extism.Module && i.Name == "http_request" {
+			r.ask("http")
 		}
 	}
+}
+
+func (r *pluginReport) ask(capability string) {
+	if !slices.Contains(r.Asks, capability) {
+		r.Asks = append(r.Asks, capability)
+	}
+}
+
+// asksOf adds what the manifest asks for: the Extism one, or ours where it lies beside the module, named as the appliance
+// looks for it.
+func (r *pluginReport) asksOf(file string, m *manifest.Manifest) error {
+	if m == nil {
+		for _, path := range []string{strings.TrimSuffix(file, ".wasm") + ".yaml", filepath.Join(filepath.Dir(file), manifest.FileName)} {
+			doc, err := os.ReadFile(path)
+			if errors.Is(err, os.ErrNotExist) {
+				continue
+			}
+			if err == nil {
+				m, err = manifest.Parse(doc)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			break
+		}
+	}
+	if m == nil {
+		return nil
+	}
+	for _, c := range m.Capabilities {
+		r.ask(c)
+	}
+	ruled := func(c string) bool { return strings.HasPrefix(c, "http=") }
+	r.Asks = slices.DeleteFunc(r.Asks, func(c string) bool { return c == "http" && slices.ContainsFunc(m.Capabilities, ruled) })
+	return nil
 }
 
 func (r *pluginReport) print(w io.Writer) error {

@@ -78,7 +78,7 @@ func newRoot() *cobra.Command {
 
 // verbs lists the commands in the order of the help text.
 func verbs() []*cobra.Command {
-	return []*cobra.Command{newServeCommand(buildVersion()), newChatCommand(), newTraceCommand(), newUsageCommand(), newRouteCommand(), newKeyCommand(), newPluginCommand(), newModelCommand(),
+	return []*cobra.Command{newServeCommand(buildVersion()), newChatCommand(), newTraceCommand(), newReviewCommand(), newUsageCommand(), newRouteCommand(), newHandoverCommand(), newKeyCommand(), newPluginCommand(), newModelCommand(),
 		newDocsCommand(), newEraseCommand(), newEvalCommand(), newChunkCommand(), newGuardCommand(), newCheckCommand(), newVersionCommand()}
 }
 

@@ -47,6 +47,12 @@ func newRouteCommand() *cobra.Command {
 			w := c.OutOrStdout()
 			fmt.Fprintf(w, "route       %s\nmodel       %s\ntier        %s\nmax tokens  %d\nconfidence  %.2f\nreason      %s\nrouter      %s, %s\n",
 				out.Route, out.Model, out.Tier, out.MaxTokens, out.Confidence, out.Reason, out.Router, time.Duration(out.DurationUS)*time.Microsecond)
+			if out.Sensitive {
+				fmt.Fprintln(w, "sensitive   yes: no remote model without a rule")
+			}
+			for _, e := range out.Examples {
+				fmt.Fprintf(w, "like        %s %.2f\n", e.Name, e.Score)
+			}
 			for _, call := range out.ToolCalls {
 				fmt.Fprintf(w, "tool        %s %s\n", call.Name, call.Arguments)
 			}

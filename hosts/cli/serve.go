@@ -11,8 +11,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	goruntime "runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,6 +21,9 @@ import (
 	"github.com/ledge-run/ledge/hosts/edge"
 	"github.com/ledge-run/ledge/runtime"
 	"github.com/ledge-run/ledge/runtime/config"
+	"github.com/ledge-run/ledge/runtime/pipeline"
+	"github.com/ledge-run/ledge/runtime/telemetry"
+	"github.com/ledge-run/ledge/runtime/upstream"
 )
 
 // drainTime is how long requests in work may go on after an interrupt.
@@ -33,6 +34,7 @@ type siteFlags struct {
 	config  string
 	data    string
 	model   string
+	offline bool
 	plugins []string
 }
 
@@ -40,6 +42,7 @@ func (f *siteFlags) register(c *cobra.Command) {
 	c.Flags().StringVarP(&f.config, "config", "c", "", "configuration `FILE` (default: built-in configuration)")
 	c.Flags().StringVar(&f.data, "data", "", "state `DIR` (default: $LEDGE_DATA, or ledge below the user's data directory)")
 	c.Flags().StringVar(&f.model, "model", "", "GGUF `FILE` of the model on this device, or the name of an installed one")
+	c.Flags().BoolVar(&f.offline, "offline", false, "reach nothing but this host and the networks of site in the configuration: no remote model, no request of a plugin")
 	c.Flags().StringArrayVar(&f.plugins, "plugin", nil, "replace a plugin's module: `NAME=FILE.wasm`; may be repeated")
 }
 
@@ -54,6 +57,7 @@ func (f *siteFlags) load() (*config.Config, error) {
 	if f.model != "" {
 		cfg.Model.File = f.model
 	}
+	cfg.Offline = cfg.Offline || f.offline
 	for _, p := range f.plugins {
 		name, file, ok := strings.Cut(p, "=")
 		if !ok || name == "" || file == "" {
@@ -79,7 +83,8 @@ func newServeCommand(version string) *cobra.Command {
 			"configuration, and ledge key. \"auth: none\" serves it to everyone.",
 		Example: "  ledge serve --model model.gguf\n" +
 			"  ledge serve -c ledge.yaml --data /var/lib/ledge --listen 0.0.0.0:8080 # the file has an auth section\n" +
-			"  ledge serve --model model.gguf --plugin router=my-router.wasm",
+			"  ledge serve --model model.gguf --plugin router=my-router.wasm\n" +
+			"  ledge serve --model model.gguf --offline # remote models and plugins' requests cannot leave this host",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := site.load()
@@ -154,16 +159,30 @@ func serve(ctx context.Context, cfg *config.Config, version string, stdout, stde
 	defer admin.Close()
 
 	metrics := edge.NewMetrics()
-	rt, err := runtime.New(ctx, cfg, runtime.Options{Logger: log, OnTrace: metrics.Observe})
+	observe := metrics.Observe
+	var rt *runtime.Runtime
+	exporter, err := newExporter(cfg, metrics, version, log, func(m string) (telemetry.Provider, bool) { return rt.Provider(m) })
+	if err != nil {
+		return err
+	}
+	if exporter != nil {
+		observe = func(t *pipeline.Trace) { metrics.Observe(t); exporter.Observe(t) }
+	}
+	rt, err = runtime.New(ctx, cfg, runtime.Options{Logger: log, OnTrace: observe})
 	if err != nil {
 		return err
 	}
 	metrics.Watch(rt)
-	s := &edge.Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Version: version, Origins: cfg.Origins,
+	s := &edge.Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Places: cfg.Limits.Concurrency + cfg.Limits.Queue, Version: version, Origins: cfg.Origins,
 		AdminCredentials: cfg.Auth.Required() && !config.Loopback(cfg.Admin)}
+	if exporter != nil {
+		s.Spans = exporter.Begin
+		metrics.WatchTelemetry(exporter)
+	}
 	go shedStartup()
 	banner(stdout, cfg, rt, api.Addr(), admin.Addr(), version, time.Since(begun))
 
+	go shedWork(ctx)
 	go reloadOnHangup(ctx, rt, log)
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
@@ -191,16 +210,25 @@ func serve(ctx context.Context, cfg *config.Config, version string, stdout, stde
 	err = errors.Join(err, <-done)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	return errors.Join(err, rt.Close(closing))
+	err = errors.Join(err, rt.Close(closing))
+	if exporter != nil {
+		exporter.Close(closing)
+	}
+	return err
 }
 
-// shedStartup gives back what starting needed and serving does not, now and once the plugins have come to rest. Native
-// code is freed by finalizers, which run after a first collection; what they held goes with the second.
-func shedStartup() {
-	debug.FreeOSMemory()
-	time.Sleep(1500 * time.Millisecond)
-	goruntime.GC()
-	debug.FreeOSMemory()
+// newExporter returns what sends telemetry to the collector of the configuration; nil: it names none.
+func newExporter(cfg *config.Config, metrics *edge.Metrics, version string, log *slog.Logger, providers telemetry.Providers) (*telemetry.Exporter, error) {
+	t := &cfg.Telemetry
+	if t.OTLP == "" {
+		return nil, nil
+	}
+	headers := map[string]string{}
+	for name, value := range t.Headers {
+		headers[name] = string(value)
+	}
+	return telemetry.New(telemetry.Config{Endpoint: t.OTLP, Headers: headers, Service: t.Service, Version: version, Sample: t.Sample, Interval: t.Interval.D(),
+		Client: upstream.NewClient(cfg.Gap(), upstream.DefaultConnect), Metrics: metrics.Registry, Providers: providers, Log: log})
 }
 
 func reloadOnHangup(ctx context.Context, rt *runtime.Runtime, log *slog.Logger) {
@@ -253,6 +281,9 @@ func banner(w io.Writer, cfg *config.Config, rt *runtime.Runtime, api, admin net
 		fmt.Fprintf(w, "  model   none\n")
 	}
 	fmt.Fprintf(w, "  data    %s\n", rt.DataDir())
+	if off := rt.Offline(); off != nil {
+		fmt.Fprintf(w, "  offline %s\n", describeOffline(off))
+	}
 	for _, reason := range rt.Degraded() {
 		fmt.Fprintf(w, "degraded: %s\n", reason)
 	}
@@ -281,6 +312,15 @@ func describeAuth(cfg *config.Config, rt *runtime.Runtime) string {
 		kinds = append(kinds, "client certificates")
 	}
 	return strings.Join(kinds, ", ")
+}
+
+// describeOffline says what is in reach and what is not there for it.
+func describeOffline(o *runtime.Offline) string {
+	out := "reaches " + o.Reaches
+	if len(o.LeftOut) > 0 {
+		out += "; without " + strings.Join(o.LeftOut, ", ")
+	}
+	return out
 }
 
 func describeRoute(r *config.Route) string {

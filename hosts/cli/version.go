@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,12 +39,12 @@ func newVersionCommand() *cobra.Command {
 			}
 			fmt.Fprintln(c.OutOrStdout(), "ledge", out["version"])
 			if verbose {
-				fmt.Fprintf(c.OutOrStdout(), "go       %s\nplatform %s\nkernels  %s\n", out["go"], out["platform"], out["kernels"])
+				fmt.Fprintf(c.OutOrStdout(), "go       %s\nplatform %s\nkernels  %s (this machine runs %s)\n", out["go"], out["platform"], out["kernels"], strings.Join(kernel.Paths(), ", "))
 			}
 			return nil
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also print toolchain, platform and kernels")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also print toolchain, platform, and the kernels in use of those that this machine can run (LEDGE_KERNEL chooses)")
 	return c
 }

@@ -31,10 +31,15 @@ func (s *Server) Admin() http.Handler {
 	operator("POST", "/admin/v1/check", s.check)
 	route(mux, "GET", "/admin/v1/requests", s.needs(identity.RoleAdmin, s.traces))
 	route(mux, "GET", "/admin/v1/requests/{id}", s.needs(identity.RoleAdmin, s.trace))
+	route(mux, "GET", "/admin/v1/review", s.needs(identity.RoleAdmin, s.reviews))
+	methods(mux, "/admin/v1/review/{id}", map[string]http.HandlerFunc{
+		"GET": s.needs(identity.RoleAdmin, s.review), "POST": s.needs(identity.RoleAdmin, s.decide)})
 	route(mux, "GET", "/admin/v1/usage", s.needs(identity.RoleAdmin, s.usage))
 	route(mux, "DELETE", "/admin/v1/cache", s.needs(identity.RoleAdmin, s.purge))
 	route(mux, "DELETE", "/admin/v1/cache/{request}", s.needs(identity.RoleAdmin, s.evict))
 	operator("GET", "/admin/v1/limits", s.limits)
+	route(mux, "GET", "/admin/v1/handovers", s.needs(identity.RoleAdmin, s.handovers))
+	route(mux, "DELETE", "/admin/v1/handovers/{request}", s.needs(identity.RoleAdmin, s.handoverDone))
 	methods(mux, "/admin/v1/keys", map[string]http.HandlerFunc{
 		"GET": s.needs(identity.RoleAdmin, s.keys), "POST": s.needs(identity.RoleAdmin, s.addKey)})
 	route(mux, "DELETE", "/admin/v1/keys/{id}", s.needs(identity.RoleAdmin, s.revokeKey))

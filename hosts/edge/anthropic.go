@@ -197,7 +197,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 		req, err = q.openAI()
 	}
 	if err != nil {
-		writeError(w, s.Runtime.Malformed(id, s.identity(r), "chat", err))
+		writeError(w, s.Runtime.Malformed(r.Context(), id, s.identity(r), "chat", err))
 		return
 	}
 	a := &messagesAnswer{id: "msg_" + strings.TrimPrefix(id, "req_"), model: q.Model}
@@ -205,6 +205,28 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
 	s.converse(w, req.Stream, a, func(emit func(pipeline.Event) error) error {
 		return s.Runtime.Chat(r.Context(), id, s.identity(r), req, emit)
 	})
+}
+
+// countTokens answers POST /v1/messages/count_tokens: how many tokens the prompt of a request would have.
+func (s *Server) countTokens(w http.ResponseWriter, r *http.Request) {
+	var q messagesRequest
+	_, err := s.body(w, r, &q)
+	w.Header().Set("Request-Id", s.begin(w, r, q.Model))
+	var req *openai.ChatRequest
+	if err == nil {
+		one := 1
+		q.MaxTokens = &one // which such a request does not have
+		req, err = q.openAI()
+	}
+	n := 0
+	if err == nil {
+		n, err = s.Runtime.CountPrompt(r.Context(), s.identity(r), req)
+	}
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]int{"input_tokens": n})
 }
 
 // messagesAnswer is an answer of the Messages API.

@@ -52,8 +52,9 @@ func open(t testing.TB, dir string, opts ...options) *appliance {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	if testing.Verbose() {
-		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(os.Getenv("LEDGE_TEST_LOG"))); err == nil { // debug, info, warn
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	}
 	metrics := NewMetrics()
 	rt, err := runtime.New(context.Background(), cfg, runtime.Options{Logger: log, OnTrace: metrics.Observe})
@@ -61,7 +62,7 @@ func open(t testing.TB, dir string, opts ...options) *appliance {
 		t.Fatal(err)
 	}
 	metrics.Watch(rt)
-	s := &Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Version: "test"}
+	s := &Server{Runtime: rt, Log: log, Metrics: metrics, MaxBody: int64(cfg.Limits.Body), Places: cfg.Limits.Concurrency + cfg.Limits.Queue, Version: "test"}
 	a := &appliance{t: t, cfg: cfg, rt: rt, api: httptest.NewServer(s.API()), admin: httptest.NewServer(s.Admin())}
 	t.Cleanup(a.stop)
 	return a

@@ -3,7 +3,6 @@ package edge
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -54,11 +53,13 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	body, err := s.body(w, r, &req)
 	id := s.begin(w, r, req.Model)
 	if err != nil {
-		writeError(w, s.Runtime.Malformed(id, s.identity(r), "chat", err))
+		writeError(w, s.Runtime.Malformed(r.Context(), id, s.identity(r), "chat", err))
 		return
 	}
 	if s.Runtime.HasRemote() {
-		_ = json.Unmarshal(body, &req.Raw) // it decoded once already
+		req.Keep(body)
+	} else {
+		req.Raw = nil
 	}
 	a := &chatAnswer{id: "chatcmpl-" + strings.TrimPrefix(id, "req_"), created: time.Now().Unix(), model: req.Model, logprobs: req.Logprobs,
 		tellUsage: req.StreamOptions != nil && req.StreamOptions.IncludeUsage}

@@ -19,7 +19,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 		err = openai.Invalid("echo", "unsupported_parameter", "echo together with logprobs is not supported")
 	}
 	if err != nil {
-		writeError(w, s.Runtime.Malformed(id, s.identity(r), "completion", err))
+		writeError(w, s.Runtime.Malformed(r.Context(), id, s.identity(r), "completion", err))
 		return
 	}
 	a := &completionAnswer{id: "cmpl-" + strings.TrimPrefix(id, "req_"), created: time.Now().Unix(), model: req.Model, req: &req}

@@ -190,3 +190,32 @@ func TestMessages_ErrorsAreItsOwn(t *testing.T) {
 		t.Errorf("GET: %d %s", r.status, r.body)
 	}
 }
+
+func TestAnthropic_CountsTheTokensOfAPrompt(t *testing.T) {
+	a := open(t, dataDir(t), withModel(tinyModel(t)), func(c *config.Config) {
+		r := c.Routes["default"]
+		r.Guards, r.Tools, r.Cache = config.Guards{}, nil, config.CacheUse{}
+		c.Routes["default"] = r
+	})
+	q := map[string]any{"model": "default", "system": "You tell stories.", "messages": []map[string]string{{"role": "user", "content": "Once upon a time"}}}
+	var count struct {
+		N int `json:"input_tokens"`
+	}
+	r := a.post("/v1/messages/count_tokens", q)
+	if err := json.Unmarshal(r.body, &count); err != nil || r.status != 200 || count.N == 0 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	q["max_tokens"] = 1
+	var said struct {
+		Usage struct {
+			N int `json:"input_tokens"`
+		}
+	}
+	r = a.post("/v1/messages", q)
+	if err := json.Unmarshal(r.body, &said); err != nil || said.Usage.N != count.N {
+		t.Errorf("counted %d, and the answer says %s", count.N, r.body)
+	}
+	if r := a.post("/v1/messages/count_tokens", map[string]any{"model": "nothing", "messages": q["messages"]}); r.status != 404 || !strings.Contains(string(r.body), `"type":"error"`) {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+}

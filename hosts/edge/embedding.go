@@ -12,7 +12,7 @@ func (s *Server) embed(w http.ResponseWriter, r *http.Request) {
 	_, err := s.body(w, r, &req)
 	id := s.beginDirect(w, r)
 	if err != nil {
-		writeError(w, s.Runtime.Malformed(id, s.identity(r), "embedding", err))
+		writeError(w, s.Runtime.Malformed(r.Context(), id, s.identity(r), "embedding", err))
 		return
 	}
 	out, err := s.Runtime.Embeddings(r.Context(), id, s.identity(r), &req)
@@ -30,7 +30,7 @@ func (s *Server) rerank(w http.ResponseWriter, r *http.Request) {
 	_, err := s.body(w, r, &req)
 	id := s.beginDirect(w, r)
 	if err != nil {
-		writeError(w, s.Runtime.Malformed(id, s.identity(r), "rerank", err))
+		writeError(w, s.Runtime.Malformed(r.Context(), id, s.identity(r), "rerank", err))
 		return
 	}
 	out, err := s.Runtime.Rerank(r.Context(), id, s.identity(r), &req)

@@ -30,9 +30,12 @@ func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
 
 // readyz says whether requests can be answered, and if not why: 503 keeps a balancer from sending any.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	status, answer := http.StatusOK, map[string]any{"status": "ok"}
 	if reasons := s.Runtime.Degraded(); len(reasons) > 0 {
-		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "degraded", "reasons": reasons})
-		return
+		status, answer = http.StatusServiceUnavailable, map[string]any{"status": "degraded", "reasons": reasons}
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"status": "ok"})
+	if off := s.Runtime.Offline(); off != nil {
+		answer["offline"] = true
+	}
+	writeJSON(w, status, answer)
 }

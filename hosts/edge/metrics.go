@@ -3,6 +3,7 @@ package edge
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -24,6 +25,7 @@ type Metrics struct {
 	failures  *prometheus.CounterVec
 	shadow    *prometheus.CounterVec
 	refusals  *prometheus.CounterVec
+	genAI     atomic.Pointer[genAI] // once the runtime is known, which tells whose models they are
 	tenants   tenantLabels
 }
 
@@ -76,6 +78,9 @@ func (m *Metrics) Observe(t *pipeline.Trace) {
 		counter.WithLabelValues(tenant, t.Model, "prompt").Add(float64(t.Usage.PromptTokens))
 		counter.WithLabelValues(tenant, t.Model, "completion").Add(float64(t.Usage.CompletionTokens))
 	}
+	if g := m.genAI.Load(); g != nil {
+		g.observe(t)
+	}
 	for _, e := range t.Stages {
 		m.stages.WithLabelValues(e.Stage, e.Plugin).Observe(float64(e.DurationUS) / 1e6)
 		if e.Shadow {
@@ -117,6 +122,9 @@ func (t *tenantLabels) label(tenant string) string {
 
 // Watch adds the figures of a runtime's plugins and state.
 func (m *Metrics) Watch(r *runtime.Runtime) {
+	g := newGenAI(r.Provider)
+	m.Registry.MustRegister(g.tokens, g.operation, g.firstToken)
+	m.genAI.Store(g)
 	m.Registry.MustRegister(&pluginCollector{r}, &engineCollector{r}, &upstreamCollector{r}, &residencyCollector{r}, &reuseCollector{r})
 }
 

@@ -165,7 +165,7 @@ func (s *Server) ollama(w http.ResponseWriter, r *http.Request, chat bool) {
 		endpoint = "completion"
 	}
 	if err != nil {
-		writeError(w, s.Runtime.Malformed(id, s.identity(r), endpoint, err))
+		writeError(w, s.Runtime.Malformed(r.Context(), id, s.identity(r), endpoint, err))
 		return
 	}
 	s.passOn(req)

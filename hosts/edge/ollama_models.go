@@ -155,7 +155,7 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) {
 	_, err := s.body(w, r, &q)
 	id := s.beginDirect(w, r)
 	if err != nil {
-		writeError(w, s.Runtime.Malformed(id, s.identity(r), "embedding", err))
+		writeError(w, s.Runtime.Malformed(r.Context(), id, s.identity(r), "embedding", err))
 		return
 	}
 	one := strings.HasSuffix(r.URL.Path, "/embeddings")

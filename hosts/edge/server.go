@@ -20,6 +20,7 @@ import (
 	"github.com/ledge-run/ledge/runtime"
 	"github.com/ledge-run/ledge/runtime/identity"
 	"github.com/ledge-run/ledge/runtime/openai"
+	"github.com/ledge-run/ledge/runtime/tracecontext"
 )
 
 // Times after which a peer that does nothing is left.
@@ -42,7 +43,14 @@ type Server struct {
 	// whoever reaches the address is the operator.
 	AdminCredentials bool
 
+	// Places is how many requests may work and wait at once; more are turned away unread. 0: no bound here.
+	Places int
+
+	// Spans begins a trace for requests that come without one; nil: only what is sent is gone on with.
+	Spans func() tracecontext.Context
+
 	flights inFlight
+	door    door
 }
 
 // API is the handler of the public address.
@@ -53,6 +61,7 @@ func (s *Server) API() http.Handler {
 	route(mux, "POST", "/v1/embeddings", s.needs(identity.RoleEmbed, s.embed))
 	route(mux, "POST", "/v1/rerank", s.needs(identity.RoleEmbed, s.rerank))
 	route(mux, "POST", "/v1/messages", s.needs(identity.RoleChat, s.once(s.messages)))
+	route(mux, "POST", "/v1/messages/count_tokens", s.needs(identity.RoleChat, s.countTokens))
 	s.ollamaRoutes(mux)
 	route(mux, "GET", "/v1/models", s.models)
 	route(mux, "GET", "/v1/models/{id...}", s.model)
@@ -60,7 +69,10 @@ func (s *Server) API() http.Handler {
 	open := http.NewServeMux() // health is everyone's business
 	route(open, "GET", "/livez", s.livez)
 	route(open, "GET", "/readyz", s.readyz)
-	open.Handle("/", spoken(s.pages(s.authenticated(s.transformed(mux)))))
+	if s.Places > 0 {
+		s.door.most = int64(s.Places) + doorMargin
+	}
+	open.Handle("/", spoken(s.door.guard(s.pages(s.traced(s.authenticated(s.transformed(mux)))))))
 	return s.recovered(open)
 }
 

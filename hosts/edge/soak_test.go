@@ -130,12 +130,17 @@ func settled(transport *http.Transport) (goroutines, rss int) {
 	}
 	debug.FreeOSMemory()
 	debug.FreeOSMemory()
+	return goruntime.NumGoroutine(), residentNow()
+}
+
+// residentNow is this process's resident memory in KiB; 0 where the system does not tell.
+func residentNow() int {
 	doc, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return goruntime.NumGoroutine(), 0 // no such file on other systems: the goroutines must do
+		return 0
 	}
 	_, rest, _ := strings.Cut(string(doc), "VmRSS:")
 	number, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-	rss, _ = strconv.Atoi(number)
-	return goruntime.NumGoroutine(), rss
+	rss, _ := strconv.Atoi(number)
+	return rss
 }

@@ -63,7 +63,7 @@ type Segment struct {
 
 // Logits from which on the model alone is as sure as the default threshold asks.
 const (
-	sureUser = 4.0
+	sureUser = 3.0
 	sureData = 6.5
 	widening = 0.75 // what a further sentence must add, so that chance does not add up
 )

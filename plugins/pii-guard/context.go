@@ -41,14 +41,21 @@ func (s *scanner) topicBefore(i int) topic {
 			least++
 		}
 	}
+	b = b[:i]
 	for j := i; j > least; {
-		if j--; !inWord[b[j]] {
+		j--
+		c := uint32(lettered[b[j]])
+		if c == 0 {
 			continue
 		}
 		end := j + 1
 		h := uint32(2166136261)
-		for ; j >= least && inWord[b[j]]; j-- {
-			h = (h ^ uint32(lowered[b[j]])) * 16777619
+		for c != 0 {
+			h = (h ^ c) * 16777619
+			if j--; j < least {
+				break
+			}
+			c = uint32(lettered[b[j]])
 		}
 		if end-j-1 > 23 {
 			continue
@@ -83,6 +90,16 @@ var telling = map[topic]string{
 	passportTopic: "passport passports reisepass passnummer passeport pasaporte passaporto passaporte paspoort drivers driving f\x80hrerschein permis",
 	idTopic:       "dni nie nif cpf nino bsn pesel aadhaar aadhar sin steuer steuerid identifikationsnummer idnr nir insee insurance burgerservicenummer sofinummer personnummer codice fiscale uidai national fiscal tax tin nas",
 }
+
+// lettered has the small letter of each of ASCII, and the mark of foreign ones; 0 for what is in no word.
+var lettered = func() (t [256]byte) {
+	for c := range 256 {
+		if inWord[c] {
+			t[c] = lowered[c]
+		}
+	}
+	return
+}()
 
 const topicSlots = 1 << 10
 

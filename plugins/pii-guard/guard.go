@@ -74,7 +74,7 @@ func (g *Guard) Judge(req *sdk.GuardRequest) sdk.Verdict {
 	}
 	v.Verdict = sdk.Redact
 	for _, s := range spans {
-		if block&(1<<entityIndex(s.Entity)) != 0 {
+		if block != 0 && block&(1<<entityOf(s.Entity)) != 0 {
 			v.Verdict = sdk.Block
 		}
 	}
@@ -85,7 +85,8 @@ func (g *Guard) Judge(req *sdk.GuardRequest) sdk.Verdict {
 // spans turns matches, ordered by start, into spans without overlap. block has a bit for each entity that the policy
 // blocks, where one was found.
 func (g *Guard) spans(text string, matches []match) (spans []sdk.Span, block uint32) {
-	for _, m := range matches {
+	for k := range matches {
+		m := &matches[k]
 		action := g.policy[m.entity]
 		if action == ActionAllow {
 			continue
@@ -97,32 +98,43 @@ func (g *Guard) spans(text string, matches []match) (spans []sdk.Span, block uin
 			last := &spans[n-1]
 			// A stricter action must not hide behind a milder one that starts earlier; nor a surer match.
 			end := max(last.End, m.end)
-			if action == ActionBlock && block&(1<<entityIndex(last.Entity)) == 0 || block == 0 && last.Start == m.start && m.confidence > last.Confidence {
+			if action == ActionBlock && block&(1<<entityOf(last.Entity)) == 0 || block == 0 && last.Start == m.start && m.confidence > last.Confidence {
 				last.Entity, last.Rule, last.Confidence = entityNames[m.entity], m.rule, m.confidence
-				last.Replacement = replacement(action, last.Entity, text[last.Start:end])
+				last.Replacement = replacement(action, m.entity, text[last.Start:end])
 			} else if end > last.End {
-				last.Replacement = replacement(g.policy[entityIndex(last.Entity)], last.Entity, text[last.Start:end])
+				of := entityOf(last.Entity)
+				last.Replacement = replacement(g.policy[of], of, text[last.Start:end])
 			}
 			last.End = end
 			continue
 		}
-		name := entityNames[m.entity]
-		spans = append(spans, sdk.Span{Start: m.start, End: m.end, Entity: name, Rule: m.rule, Confidence: m.confidence, Replacement: replacement(action, name, text[m.start:m.end])})
+		if spans == nil {
+			spans = make([]sdk.Span, 0, len(matches)-k)
+		}
+		spans = append(spans, sdk.Span{Start: m.start, End: m.end, Entity: entityNames[m.entity], Rule: m.rule, Confidence: m.confidence, Replacement: replacement(action, m.entity, text[m.start:m.end])})
 	}
 	return spans, block
 }
 
 // replacement is what stands for a text that was taken out: its name, a mask, or a wish for a token, which the host
 // numbers within the request.
-func replacement(a Action, entity, text string) string {
+func replacement(a Action, entity Entity, text string) string {
 	switch a {
 	case ActionToken:
-		return "<" + entity + "#>"
+		return tokens[entity]
 	case ActionMask:
 		return mask(text)
 	}
-	return "[" + entity + "]"
+	return labels[entity]
 }
+
+// labels and tokens stand for each entity.
+var labels, tokens = func() (l, t [entityCount]string) {
+	for e, name := range entityNames {
+		l[e], t[e] = "["+name+"]", "<"+name+"#>"
+	}
+	return
+}()
 
 // mask hides letters and digits but for the last four of a number, and the first of each word without one.
 func mask(text string) string {
@@ -176,10 +188,16 @@ func settle(text string, spans []sdk.Span, start, end int) ([]sdk.Span, int) {
 		}
 	}
 	kept := spans[:0]
-	for _, s := range spans {
+	for i := range spans {
+		s := &spans[i]
 		s.Start, s.End = max(s.Start, start), min(s.End, end)
-		if s.Start < s.End {
-			kept = append(kept, s)
+		if s.Start >= s.End {
+			continue
+		}
+		if len(kept) == i {
+			kept = spans[:i+1]
+		} else {
+			kept = append(kept, *s)
 		}
 	}
 	return kept, end
@@ -189,7 +207,7 @@ func settle(text string, spans []sdk.Span, start, end int) ([]sdk.Span, int) {
 func reason(spans []sdk.Span) string {
 	var counts [entityCount]int
 	for _, s := range spans {
-		counts[entityIndex(s.Entity)]++
+		counts[entityOf(s.Entity)]++
 	}
 	out := ""
 	for e, n := range counts {

@@ -31,6 +31,10 @@ func (s *scanner) capital(i int) bool {
 // nameEnd returns where the word of a name that goes on at index i ends: letters, an apostrophe or hyphen between two.
 func (s *scanner) nameEnd(i int) int {
 	for {
+		b := s.b[:s.plainTo]
+		for uint(i) < uint(len(b)) && inWord[b[i]] {
+			i++
+		}
 		c := s.at(i)
 		if class[c]&isLetter != 0 || c == letterMark {
 			i++

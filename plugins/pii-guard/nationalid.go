@@ -120,10 +120,9 @@ func (s *scanner) spanishLetter(i, j, v int, rule string) {
 	}
 }
 
-// idNumber looks for national numbers that start with a digit. Those whose form is common for other things need a word
-// that says what it is.
-func (s *scanner) idNumber(i int) {
-	if !s.starts(i) {
+// dni looks for a Spanish number: eight digits, and the letter of the number modulo 23.
+func (s *scanner) dni(i int) {
+	if b := s.b[:s.plainTo]; i+8 < len(b) && class[b[i+8]]&isLetter == 0 && b[i+8] != '-' {
 		return
 	}
 	j, v := i, 0
@@ -133,8 +132,12 @@ func (s *scanner) idNumber(i int) {
 	}
 	if j-i == 8 && (class[s.at(j)]&isLetter != 0 || s.at(j) == '-' && class[s.at(j+1)]&isLetter != 0) {
 		s.spanishLetter(i, j, v, "id.es-dni")
-		return
 	}
+}
+
+// idNumber looks for national numbers that start with a digit. Those whose form is common for other things need a word
+// that says what it is.
+func (s *scanner) idNumber(i int) {
 	n, over := s.readNumber(i)
 	if over || n.digits < 9 || n.digits > 15 || !s.ends(n.end()) {
 		return

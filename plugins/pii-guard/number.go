@@ -30,17 +30,17 @@ func (n *number) shape(lens ...int) bool {
 	return true
 }
 
-// prefix cuts the number to its first groups. It shares the digits.
-func (n *number) prefix(groups int) number {
-	p := *n
+// prefix copies the first groups of the number.
+func (n *number) prefix(p *number, groups int) {
 	p.n, p.digits, p.sep = groups, 0, 0
 	if groups > 1 {
 		p.sep = n.sep
 	}
-	for _, g := range p.groups[:groups] {
+	for i, g := range n.groups[:groups] {
+		p.groups[i] = g
 		p.digits += g.len()
 	}
-	return p
+	p.buf = n.buf
 }
 
 func (n *number) digit(i int) int { return int(n.buf[i] - '0') }
@@ -61,13 +61,23 @@ func (s *scanner) readNumber(i int) (n *number, over bool) {
 
 func (s *scanner) readDigits(n *number, i int) (over bool) {
 	n.n, n.digits, n.sep = 0, 0, 0
+	b := s.b[:s.plainTo]
 	for n.n < len(n.groups) {
-		start, digits := i, n.digits
-		for s.is(i, isDigit) {
-			if digits == 19 {
+		start, digits := i, uint(n.digits)
+		for {
+			var c byte
+			if uint(i) < uint(len(b)) {
+				c = b[i]
+			} else {
+				c = s.far(i)
+			}
+			if c-'0' > 9 {
+				break
+			}
+			if digits >= 19 {
 				return n.n == 0
 			}
-			n.buf[digits] = s.b[i]
+			n.buf[digits] = c
 			digits++
 			i++
 		}
@@ -84,7 +94,7 @@ func (s *scanner) readDigits(n *number, i int) (over bool) {
 		}
 		n.groups[n.n] = group{int32(start), int32(i)}
 		n.n++
-		n.digits = digits
+		n.digits = int(digits)
 		if c := s.at(i); c != ' ' && c != '-' && c != '.' || !s.is(i+1, isDigit) {
 			break
 		}
@@ -107,36 +117,56 @@ func (s *scanner) digits(i int) {
 	if colon && len(s.found) == found {
 		s.hexAddress(i)
 	}
-	if len(s.found) == found {
+	if len(s.found) > found || !s.starts(i) {
+		return
+	}
+	s.dni(i)
+	if n, over := s.readNumber(i); len(s.found) == found && !over && n.digits >= 9 {
 		s.card(i)
+		if len(s.found) == found {
+			s.ssn(i)
+		}
+		if len(s.found) == found {
+			s.idNumber(i)
+		}
 	}
-	if len(s.found) == found {
-		s.ssn(i)
-	}
-	if len(s.found) == found {
-		s.idNumber(i)
-	}
-	if len(s.found) == found {
+	if len(s.found) == found && s.sevenDigits(i) {
 		s.phone(i)
 	}
+}
+
+// sevenDigits says whether what goes on at index i as a telephone number does has as many digits as the shortest, or the text
+// ends before that.
+func (s *scanner) sevenDigits(i int) bool {
+	b := s.b[:s.plainTo]
+	for n := 0; n < 7; i++ {
+		if uint(i) >= uint(len(b)) {
+			return true
+		}
+		switch c := b[i]; {
+		case c-'0' <= 9:
+			n++
+		case c != ' ' && c != '-' && c != '.' && c != '/' && c != '(' && c != ')':
+			return false
+		}
+	}
+	return true
 }
 
 // card looks for a payment card number: 13 to 19 digits with an issuer's prefix and a Luhn check digit (ISO/IEC 7812),
 // written without separators or in groups as they are on cards. Other groups need a word that says it is a card.
 func (s *scanner) card(i int) {
-	if !s.starts(i) {
-		return
-	}
 	all, over := s.readNumber(i)
 	if over || all.digits < 13 {
 		return
 	}
 	for k := all.n; k > 0; k-- {
-		n := all.prefix(k)
+		n := &s.part
+		all.prefix(n, k)
 		if n.digits < 13 {
 			return
 		}
-		sure := issuer(&n)
+		sure := issuer(n)
 		if sure == 0 || !luhn(n.buf[:n.digits]) || !s.ends(n.end()) {
 			continue
 		}
@@ -144,7 +174,7 @@ func (s *scanner) card(i int) {
 			continue // decimals
 		}
 		topic := s.topic(i)
-		if !cardGroups(&n) {
+		if !cardGroups(n) {
 			sure = 1
 		}
 		if sure == 1 && topic != cardTopic {
@@ -242,23 +272,23 @@ func luhn(digits []byte) bool {
 // ssn looks for a US social security number: three, two and four digits, not of the ranges that were never given.
 // Hyphens are enough; other forms need a word that says what it is.
 func (s *scanner) ssn(i int) {
-	if !s.starts(i) || s.before(i) == '+' {
+	if s.before(i) == '+' {
 		return
 	}
 	all, over := s.readNumber(i)
 	if over {
 		return
 	}
-	var n number
+	n := &s.part
 	switch {
 	case all.n >= 3 && all.groups[0].len() == 3 && all.groups[1].len() == 2 && all.groups[2].len() == 4:
-		n = all.prefix(3)
+		all.prefix(n, 3)
 		n.sep = s.b[n.groups[0].end]
 		if s.b[n.groups[1].end] != n.sep {
 			return
 		}
 	case all.groups[0].len() == 9:
-		n = all.prefix(1)
+		all.prefix(n, 1)
 	default:
 		return
 	}

@@ -31,8 +31,8 @@ func (s *scanner) phone(i int) {
 		}
 		return
 	}
-	form, sure := phoneForm(&n, bracket)
-	if form == "" || looksLikeDate(&n) {
+	form, sure := phoneForm(n, bracket)
+	if form == "" || looksLikeDate(n) {
 		return
 	}
 	if s.before(i) == ' ' && i >= 2 && class[s.b[i-2]]&isDigit != 0 {
@@ -48,8 +48,10 @@ func (s *scanner) phone(i int) {
 }
 
 // readPhone reads up to 15 digits in groups. Between groups there may be a space, a hyphen, a dot or a slash, and
-// brackets around a group; bracket says that the first group stood in them.
-func (s *scanner) readPhone(i int, plus bool) (n number, bracket, ok bool) {
+// brackets around a group; bracket says that the first group stood in them. The number is valid until the next is read.
+func (s *scanner) readPhone(i int, plus bool) (n *number, bracket, ok bool) {
+	n = &s.part
+	n.n, n.digits, n.sep = 0, 0, 0
 	if plus {
 		i++
 	}
@@ -60,14 +62,18 @@ func (s *scanner) readPhone(i int, plus bool) (n number, bracket, ok bool) {
 	}
 	for n.n < 8 {
 		start, digits := j, n.digits
-		for s.is(j, isDigit) {
+		for {
+			c := s.at(j)
+			if c-'0' > 9 {
+				break
+			}
 			if digits == 15 {
 				if n.n == 0 || s.b[start-1] != ' ' {
 					return n, bracket, false
 				}
 				return n, bracket, s.ends(n.end()) // the last group is another number
 			}
-			n.buf[digits] = s.b[j]
+			n.buf[digits] = c
 			digits++
 			j++
 		}

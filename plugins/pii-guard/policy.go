@@ -38,6 +38,17 @@ func entityIndex(name string) Entity {
 	return entityCount
 }
 
+// entityOf is the entity of a name that is one's.
+func entityOf(name string) Entity { return byStart[name[0]&31][name[1]&31] }
+
+// byStart has the entities by the first two letters of their names, which are all different.
+var byStart = func() (t [32][32]Entity) {
+	for e, n := range entityNames {
+		t[n[0]&31][n[1]&31] = Entity(e)
+	}
+	return
+}()
+
 // Action says what to do about an entity.
 type Action uint8
 

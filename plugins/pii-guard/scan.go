@@ -1,9 +1,6 @@
 package piiguard
 
-import (
-	"slices"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // match is a range of the original text that is an entity.
 type match struct {
@@ -25,6 +22,7 @@ const (
 	isWord   // goes on a word: no entity starts or ends between two of these
 	isLocal  // of the part of an address before the @
 	isDomain // of the part after it
+	isSign   // an entity may start with it
 )
 
 var class = func() (t [256]uint8) {
@@ -41,6 +39,9 @@ var class = func() (t [256]uint8) {
 	}
 	for _, c := range "._%+-'&" {
 		t[c] |= isLocal
+	}
+	for _, c := range "@+(:" {
+		t[c] |= isSign
 	}
 	t['_'] |= isWord
 	t['.'] |= isDomain
@@ -64,6 +65,7 @@ type scanner struct {
 	plainTo int  // up to here in b at needs no look at the offset
 	found   []match
 
+	part       number // of it, or a telephone number
 	number     number // that was read last, and where, plus 1
 	numberAt   int
 	numberOver bool
@@ -90,12 +92,7 @@ func scan(text string, final, stream bool) (found []match, decided int) {
 	if !final {
 		s.openLocal()
 	}
-	slices.SortStableFunc(s.found, func(a, b match) int {
-		if a.start != b.start {
-			return a.start - b.start
-		}
-		return b.end - a.end
-	})
+	inOrder(s.found)
 	decided = len(whole)
 	if !final {
 		decided = len(text)
@@ -106,43 +103,42 @@ func scan(text string, final, stream bool) (found []match, decided int) {
 	return s.found, decided
 }
 
+// inOrder sorts matches by start and then longest first. They come nearly so: what starts before the place where it was seen
+// starts no more than an address's length before it.
+func inOrder(found []match) {
+	for i := 1; i < len(found); i++ {
+		for j := i; j > 0 && (found[j].start < found[j-1].start || found[j].start == found[j-1].start && found[j].end > found[j-1].end); j-- {
+			found[j], found[j-1] = found[j-1], found[j]
+		}
+	}
+}
+
 // run visits every place where an entity may start.
 func (s *scanner) run() {
 	b := s.b
-	next := 0
-	for i := 0; i < len(b); i = next {
-		next = i + 1
+	for i, next := 0, 0; ; i = next {
+		var all uint8
+		if i, next, all = place(b, i); i == len(b) {
+			return
+		}
 		c := b[i]
 		k := class[c]
-		all := k
 		if k&isWord != 0 {
-			for next < len(b) && class[b[next]]&isWord != 0 {
-				all |= class[b[next]]
-				next++
-			}
 			if all&isDigit == 0 {
 				if c >= 'A' && c <= 'Z' || c == letterMark || next-i <= 31 && streetLengths[c]>>(next-i)&1 != 0 {
 					s.word(i, next)
 				}
-				if k&isLetter == 0 || next < len(b) && (plainAfter[b[next]] || s.plain(i, next)) {
+				if k&isLetter == 0 || next < len(b) && plain(b, i, next) {
 					continue
 				}
 			} else if k&(isDigit|isLetter) == 0 {
 				continue
 			}
-		} else {
-			switch c {
-			case '@', '+', '(':
-			case ':':
-				if s.before(i) == ':' {
-					continue
-				}
-			default:
-				continue
-			}
+		} else if c == ':' && s.before(i) == ':' {
+			continue
 		}
-		s.touched, s.numberAt = false, 0
-		s.from = s.offset(i)
+		s.numberAt = 0
+		s.begin(i)
 		start := i
 		switch {
 		case k&isDigit != 0:
@@ -180,8 +176,7 @@ func (s *scanner) word(i, j int) {
 	if !capital && look(s.b[i:j])&isStreetBefore == 0 {
 		return
 	}
-	s.touched = false
-	s.from = s.offset(i)
+	s.begin(i)
 	end := j
 	if c := s.at(j); c == '\'' || c == '-' || c == letterMark {
 		end = s.nameEnd(j)
@@ -197,30 +192,80 @@ func (s *scanner) word(i, j int) {
 	}
 }
 
+// place returns the first place from index i on that run has to look at: a word [start, end), and the classes of its bytes, or
+// a sign. It is at the end of the text if there is none. It makes no calls: what is in use across one is kept in memory in a
+// guest.
+func place(text string, from int) (start, end int, all uint8) {
+	b, i := text, uint(from)
+	size := uint(len(b))
+	for i < size {
+		c := b[i]
+		k := class[c]
+		if k&isWord == 0 {
+			if k&isSign != 0 {
+				return int(i), int(i) + 1, k
+			}
+			i++
+			continue
+		}
+		j := i + 1
+		all := k
+		for j < size {
+			k := class[b[j]]
+			if k&isWord == 0 {
+				break
+			}
+			all |= k
+			j++
+		}
+		n := j - i
+		if all&isDigit != 0 || c >= 'A' && c <= 'Z' || c == letterMark || j == size || n <= 31 && streetLengths[c]>>(n&31)&1 != 0 {
+			return int(i), int(j), all
+		}
+		ok := true // nothing starts with the word, as plain says
+		switch b[j] {
+		case ':':
+			ok = n > 4
+		case '-':
+			ok = n > 2
+		case ' ':
+			ok = n > 2 || j+1 < size && class[b[j+1]]&isDigit == 0
+		case '.':
+			ok = n != 4
+		}
+		if !ok && k&isLetter != 0 {
+			return int(i), int(j), all
+		}
+		i = j
+	}
+	return int(i), int(i), 0
+}
+
 // plain says whether nothing can start with the word [i, j), which has letters only and text after it: no code of letters
 // and digits, and no hexadecimal address. It spares most words of prose a closer look; what it lets through may still be
 // nothing.
-func (s *scanner) plain(i, j int) bool {
-	switch s.b[j] {
+func plain(b string, i, j int) bool {
+	switch b[j] {
 	case ':':
 		return j-i > 4
 	case '-':
 		return j-i > 2
 	case ' ':
-		return j-i > 2 || j+1 < len(s.b) && class[s.b[j+1]]&isDigit == 0
+		return j-i > 2 || j+1 < len(b) && class[b[j+1]]&isDigit == 0
 	case '.':
 		return j-i != 4
 	}
 	return true
 }
 
-// plainAfter has the signs after which plain need not be asked.
-var plainAfter = func() (t [256]bool) {
-	for c := range 256 {
-		t[c] = c != ':' && c != '-' && c != ' ' && c != '.'
+// begin looks at index i.
+func (s *scanner) begin(i int) {
+	s.touched = false
+	s.from = s.offset(i)
+	if s.stream && s.pos == nil {
+		s.plainTo = min(len(s.b), i+maxRaw+1)
 	}
-	return
-}()
+}
 
 // at returns the byte at index i, which is at or after the place looked at.
 func (s *scanner) at(i int) byte {

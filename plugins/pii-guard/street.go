@@ -7,9 +7,18 @@ func (s *scanner) street(i int) {
 	if !s.starts(i) || s.before(i) == '#' {
 		return
 	}
-	j := i
-	for j-i < 6 && s.is(j, isDigit) {
-		j++
+	j := i + 1
+	if b := s.b[:s.plainTo]; i+7 < len(b) {
+		for j < i+6 && b[j]-'0' <= 9 {
+			j++
+		}
+		if c := b[j]; c != ' ' && c != ',' && class[c]&isLetter == 0 || c == ' ' && class[b[j+1]]&(isLetter|isDigit) == 0 && b[j+1] != letterMark {
+			return
+		}
+	} else {
+		for j-i < 6 && s.is(j, isDigit) {
+			j++
+		}
 	}
 	if j-i > 5 {
 		return
@@ -26,6 +35,9 @@ func (s *scanner) street(i int) {
 	p := j + 1
 	if p >= len(s.b) {
 		s.touched = true
+		return
+	}
+	if class[s.b[p]]&(isLetter|isDigit) == 0 && s.b[p] != letterMark {
 		return
 	}
 	// number, then a street word, then a name
@@ -297,10 +309,17 @@ func in(w string, list ...string) bool {
 
 // birth looks for a date at index i that a word before says is one of birth.
 func (s *scanner) birth(i int) {
-	if !s.starts(i) {
-		return
+	// No date goes on otherwise after its first number.
+	if b := s.b[:s.plainTo]; i+5 < len(b) {
+		j := i + 1
+		for j < i+5 && b[j]-'0' <= 9 {
+			j++
+		}
+		if c := b[j]; j-i > 4 || c != '/' && c != '-' && c != '.' && c != ' ' && c != 's' && c != 't' && c != 'n' && c != 'r' {
+			return
+		}
 	}
-	if s.topic(i) != birthTopic {
+	if !s.starts(i) || s.topic(i) != birthTopic {
 		return
 	}
 	j, groups, sep := i, 0, byte(0)

@@ -25,6 +25,8 @@ func New(config func(key string) (string, bool)) (*Router, error) {
 		SimpleBelow:  0.35,
 		ComplexAbove: 0.65,
 		DirectTools:  true,
+		IntentFrom:   0.5,
+		IntentBand:   0.1,
 	}
 	for _, s := range []struct {
 		key string
@@ -35,6 +37,8 @@ func New(config func(key string) (string, bool)) (*Router, error) {
 		{"tiers", r.setTiers},
 		{"simple_below", func(v string) error { return setUnit(&r.SimpleBelow, v) }},
 		{"complex_above", func(v string) error { return setUnit(&r.ComplexAbove, v) }},
+		{"intent_from", func(v string) error { return setUnit(&r.IntentFrom, v) }},
+		{"intent_band", func(v string) error { return setUnit(&r.IntentBand, v) }},
 		{"allow_remote", func(v string) error { return setBool(&r.AllowRemote, v) }},
 		{"direct_tools", func(v string) error { return setBool(&r.DirectTools, v) }},
 	} {

@@ -18,6 +18,7 @@ type features struct {
 	code       bool    // contains program text
 	complexity float64 // 0 to 1
 	domain     string  // empty: none
+	intent     string  // of the example that it is like; empty: none
 	sensitive  bool    // speaks of what people keep to themselves
 	text       string
 }
@@ -107,6 +108,9 @@ func (f *features) append(b []byte) []byte {
 	}
 	if f.domain != "" {
 		b = append(append(b, ", domain "...), f.domain...)
+	}
+	if f.intent != "" {
+		b = append(append(b, ", intent "...), f.intent[:min(len(f.intent), 64)]...)
 	}
 	if f.sensitive {
 		b = append(b, ", sensitive"...)

@@ -11,6 +11,7 @@ package router
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	sdk "github.com/ledge-run/ledge/sdk/go"
@@ -25,6 +26,8 @@ type Router struct {
 	ComplexAbove float64  // complexity above which the strongest tier serves
 	AllowRemote  bool     // without a rule, too
 	DirectTools  bool     // ask calculator and clock directly
+	IntentFrom   float64  // likeness to an example from which a request has its intent
+	IntentBand   float64  // around IntentFrom, where the likest must lead the second by as much
 }
 
 // Route decides. It never fails.
@@ -35,8 +38,9 @@ func (r *Router) Route(req *sdk.RouteRequest) sdk.RouteDecision {
 // RouteWith is Route with memory for the decision's reason, which lies there if it fits.
 func (r *Router) RouteWith(req *sdk.RouteRequest, why []byte) sdk.RouteDecision {
 	f := look(req.Messages)
+	r.liken(&f, req.Examples)
 	why = f.append(why[:0])
-	d := sdk.RouteDecision{Confidence: r.confidence(&f)}
+	d := sdk.RouteDecision{Confidence: r.confidence(&f), Sensitive: f.sensitive}
 
 	if i := r.match(req, &f); i >= 0 {
 		rule := &r.Rules[i]
@@ -63,6 +67,33 @@ func (r *Router) RouteWith(req *sdk.RouteRequest, why []byte) sdk.RouteDecision 
 	}
 	d.Reason = unsafe.String(unsafe.SliceData(why), len(why))
 	return d
+}
+
+// liken takes from the likest example what the request asks for. Within the band around the border it must be likest by
+// far. An example named domain:NAME tells the domain where words tell none, one named sensitive only ever adds that.
+func (r *Router) liken(f *features, list []sdk.Example) {
+	if len(list) == 0 {
+		return
+	}
+	best, second := list[0].Score, 0.0
+	if len(list) > 1 {
+		second = list[1].Score
+	}
+	if best < r.IntentFrom-r.IntentBand || best < r.IntentFrom+r.IntentBand && best-second < r.IntentBand {
+		return
+	}
+	name := list[0].Name
+	if domain, ok := strings.CutPrefix(name, "domain:"); ok {
+		if f.domain == "" {
+			f.domain = domain
+		}
+		return
+	}
+	if name == "sensitive" {
+		f.sensitive = true
+		return
+	}
+	f.intent = name
 }
 
 // budget returns what the client stated, else what the rule says, else what the task usually needs.

@@ -24,6 +24,7 @@ type Rule struct {
 	MinChars, MaxChars int      // of the last user message, in code points; 0: no limit
 	Code, Tools        *bool    // whether there is code, whether tools are on offer
 	Domain             []string // code, finance, legal, health
+	Intent             []string // of examples
 	Sensitive          *bool    // whether it speaks of what people keep to themselves
 
 	Model, Tier               string
@@ -53,6 +54,7 @@ func (rule *Rule) holds(req *sdk.RouteRequest, f *features) bool {
 		len(rule.Tenant) > 0 && !slices.Contains(rule.Tenant, req.Tenant),
 		len(rule.Route) > 0 && !slices.Contains(rule.Route, req.Route),
 		len(rule.Domain) > 0 && !slices.Contains(rule.Domain, f.domain),
+		len(rule.Intent) > 0 && !slices.Contains(rule.Intent, f.intent),
 		rule.Sensitive != nil && *rule.Sensitive != f.sensitive,
 		f.chars < rule.MinChars,
 		rule.MaxChars > 0 && f.chars > rule.MaxChars,
@@ -186,6 +188,9 @@ func (rule *Rule) setCondition(name string, values []string) (err error) {
 			}
 		}
 		return nil
+	case "intent":
+		rule.Intent = values
+		return nil
 	case "tenant":
 		rule.Tenant = values
 		return nil
@@ -211,7 +216,7 @@ func (rule *Rule) setCondition(name string, values []string) (err error) {
 		rule.Tools = new(bool)
 		err = setBool(rule.Tools, values[0])
 	default:
-		err = errors.New("unknown condition " + strconv.Quote(name) + "; there are contains, task, language, tenant, route, min_chars, max_chars, code, tools, domain, sensitive")
+		err = errors.New("unknown condition " + strconv.Quote(name) + "; there are contains, task, language, tenant, route, min_chars, max_chars, code, tools, domain, intent, sensitive")
 	}
 	return err
 }

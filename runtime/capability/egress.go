@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/airgap"
 	"github.com/ledge-run/ledge/runtime/wasm"
 )
 
@@ -34,8 +35,10 @@ type Egress struct {
 	// Rules are lists of which each must allow a request: what the plugin asks, what the site grants. No list: nothing
 	// is allowed.
 	Rules [][]Rule
-	// Resolver finds addresses; nil takes the system's.
+	// Resolver finds addresses; nil takes the system's, or what the gap allows of it.
 	Resolver *net.Resolver
+	// Gap says what may be dialled at all; nil: everything.
+	Gap *airgap.Gap
 }
 
 type reachKey struct{}
@@ -56,7 +59,7 @@ func (e *Egress) HTTP(ctx context.Context, _ *wasm.HostCall, r *wasm.HTTPRequest
 		}
 	}
 	transport := &http.Transport{ // no Proxy: none is taken from the environment
-		DialContext:       (&net.Dialer{Timeout: connectTimeout, Resolver: e.Resolver, ControlContext: checkDial}).DialContext,
+		DialContext:       e.dialer().DialContext,
 		DisableKeepAlives: true, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: MaxResponseHeaderBytes,
 	}
 	defer transport.CloseIdleConnections()
@@ -114,6 +117,9 @@ func (e *Egress) hop(ctx context.Context, t *http.Transport, method string, u *u
 	if err == nil {
 		return res, nil
 	}
+	if airgap.Refused(err) {
+		return nil, refuse(wasm.CodeCapabilityDenied, err, "%s %s: %v", method, u.Redacted(), err)
+	}
 	var denied *addressError
 	if errors.As(err, &denied) {
 		return nil, refuse(wasm.CodeCapabilityDenied, err, "%s %s: %v", method, u.Redacted(), denied.err)
@@ -152,6 +158,22 @@ func (e *Egress) allow(method string, u *url.URL) (Reach, error) {
 type addressError struct{ err error }
 
 func (e *addressError) Error() string { return e.err.Error() }
+func (e *addressError) Unwrap() error { return e.err }
+
+// dialer connects to what the reach of a request and the gap both allow.
+func (e *Egress) dialer() *net.Dialer {
+	d := e.Gap.Dialer(connectTimeout)
+	if e.Resolver != nil {
+		d.Resolver = e.Resolver
+	}
+	d.ControlContext = func(ctx context.Context, network, address string, c syscall.RawConn) error {
+		if err := e.Gap.Control(ctx, network, address, c); err != nil {
+			return &addressError{err}
+		}
+		return checkDial(ctx, network, address, c)
+	}
+	return d
+}
 
 // checkDial judges the address that is about to be dialled, after names are resolved.
 func checkDial(ctx context.Context, network, address string, _ syscall.RawConn) error {

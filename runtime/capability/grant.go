@@ -57,6 +57,13 @@ func (s *Grants) Has(name string) bool { return s.names[name] }
 // Optional says whether a plugin that asks for the capability can do without.
 func (s *Grants) Optional(name string) bool { return s.optional[name] }
 
+// RulesOnly is the set without http that no rule narrows: what an appliance that is offline may reach has to be named.
+func (s *Grants) RulesOnly() *Grants {
+	named := *s
+	named.anyHTTP = false
+	return &named
+}
+
 // Names are the capabilities in the set, sorted.
 func (s *Grants) Names() []string { return slices.Sorted(maps.Keys(s.names)) }
 

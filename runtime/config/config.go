@@ -20,6 +20,8 @@ type Config struct {
 	Admin          string                  `yaml:"admin"`
 	Origins        []string                `yaml:"origins"` // of web pages that may use the API
 	Data           string                  `yaml:"data"`
+	Offline        bool                    `yaml:"offline"` // nothing is reached but this host and the networks of Site
+	Site           []string                `yaml:"site"`
 	TLS            TLS                     `yaml:"tls"`
 	Auth           Auth                    `yaml:"auth"`
 	Model          Model                   `yaml:"model"`
@@ -31,6 +33,8 @@ type Config struct {
 	Limits         Limits                  `yaml:"limits"`
 	Log            Log                     `yaml:"log"`
 	Trace          Trace                   `yaml:"trace"`
+	Telemetry      Telemetry               `yaml:"telemetry"`
+	Review         Review                  `yaml:"review"`
 	Cache          Cache                   `yaml:"cache"`
 	KV             KV                      `yaml:"kv"`
 	Documents      Documents               `yaml:"documents"`
@@ -98,6 +102,11 @@ type Trace struct {
 	Retention Duration `yaml:"retention"`
 	MaxSize   Size     `yaml:"max_size"`
 	Prompts   bool     `yaml:"prompts"`
+}
+
+// Review says how long what guards stopped is kept for a person to look at.
+type Review struct {
+	Retention Duration `yaml:"retention"`
 }
 
 // Cache bounds the answer cache.
@@ -173,24 +182,27 @@ type Sandbox struct {
 
 // Route is a pipeline that clients choose by name.
 type Route struct {
-	Description   string    `yaml:"description"`
-	Models        []string  `yaml:"models"`
-	System        string    `yaml:"system"`
-	PromptVersion string    `yaml:"prompt_version"`
-	Router        Stage     `yaml:"router"`
-	Guards        Guards    `yaml:"guards"`
-	Transform     []Stage   `yaml:"transform"` // http-wasm filters around the route, the outermost first
-	Retrieve      *Retrieve `yaml:"retrieve"`  // nil: the route answers without documents
-	Cache         CacheUse  `yaml:"cache"`
-	Tools         []string  `yaml:"tools"`
-	OfferTools    bool      `yaml:"offer_tools"` // offer them to the model even when the client offers none
-	Window        int       `yaml:"window"`
-	Refill        bool      `yaml:"refill"`        // put what guards replaced by tokens back into the answer
-	ContextShift  bool      `yaml:"context_shift"` // go on when the context is full, with the older half of it forgotten
-	Fallback      []string  `yaml:"fallback"`      // models asked in turn when the chosen one fails before its first text
-	SafeAnswer    string    `yaml:"safe_answer"`   // said when they fail as well
-	GoOn          bool      `yaml:"go_on"`         // another model of a pool may go on with an answer that broke off
-	Priority      int       `yaml:"priority"`      // of its requests while models on this device have more than they can do; 0 is normal
+	Description   string              `yaml:"description"`
+	Models        []string            `yaml:"models"`
+	System        string              `yaml:"system"`
+	PromptVersion string              `yaml:"prompt_version"`
+	Router        Stage               `yaml:"router"`
+	Examples      map[string][]string `yaml:"examples"` // utterances by what they ask for; the router is told which a request is like
+	Guards        Guards              `yaml:"guards"`
+	Transform     []Stage             `yaml:"transform"` // http-wasm filters around the route, the outermost first
+	Retrieve      *Retrieve           `yaml:"retrieve"`  // nil: the route answers without documents
+	Context       *Context            `yaml:"context"`   // nil: a prompt that is too long is refused
+	Cascade       *Cascade            `yaml:"cascade"`   // nil: what the chosen model answers is the answer
+	Cache         CacheUse            `yaml:"cache"`
+	Tools         []string            `yaml:"tools"`
+	OfferTools    bool                `yaml:"offer_tools"` // offer them to the model even when the client offers none
+	Window        int                 `yaml:"window"`
+	Refill        bool                `yaml:"refill"`        // put what guards replaced by tokens back into the answer
+	ContextShift  bool                `yaml:"context_shift"` // go on when the context is full, with the older half of it forgotten
+	Fallback      []string            `yaml:"fallback"`      // models asked in turn when the chosen one fails before its first text
+	SafeAnswer    string              `yaml:"safe_answer"`   // said when they fail as well
+	GoOn          bool                `yaml:"go_on"`         // another model of a pool may go on with an answer that broke off
+	Priority      int                 `yaml:"priority"`      // of its requests while models on this device have more than they can do; 0 is normal
 }
 
 // Stage names the plugin of a stage and what its failure means.
@@ -223,6 +235,10 @@ type Guards struct {
 	Tool      []Stage `yaml:"tool"`
 	Output    []Stage `yaml:"output"`
 	Answer    []Stage `yaml:"answer"` // judge the whole answer with the passages it was made from; it is held until then
+	// Leak says what becomes of an answer that has the route's system prompt in it: redact, block, shadow, or nothing (empty).
+	Leak string `yaml:"leak"`
+	// KeepText keeps the text of what they stop, for review; otherwise only its hash is.
+	KeepText bool `yaml:"keep_text"`
 }
 
 // CacheUse names the plugin that plans the use of the cache. Without one the route has no cache. A plan that fails
@@ -265,7 +281,10 @@ type Upstream struct {
 	BaseURL       string          `yaml:"base_url"`
 	APIKey        Secret          `yaml:"api_key"`
 	Models        []string        `yaml:"models"`
+	Local         bool            `yaml:"local"` // on this host or in a network of Site: it may be asked offline
+	Tier          string          `yaml:"tier"`  // for routers; empty: large for a local one, else remote
 	ContextTokens int             `yaml:"context_tokens"`
+	Fields        []string        `yaml:"fields"` // of a client's request, that are passed on although guards do not read them
 	Timeouts      Timeouts        `yaml:"timeouts"`
 }
 

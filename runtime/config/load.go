@@ -31,10 +31,15 @@ const maxFile = 1 << 20
 
 // Load returns the defaults with the file at path laid over them. An empty path gives the defaults.
 func Load(path string) (*Config, error) {
+	offline, err := offlineByEnvironment()
+	if err != nil {
+		return nil, err
+	}
 	c, err := parse(policies.Default, "built-in defaults", nil)
 	if err != nil {
 		return nil, err
 	}
+	c.Offline = offline
 	if path == "" {
 		return c, nil
 	}
@@ -75,6 +80,7 @@ func parse(src []byte, name string, base *Config) (*Config, error) {
 		}
 	}
 	if base != nil {
+		c.Offline = c.Offline || base.Offline
 		c.Plugins = overlay(base.Plugins, c.Plugins)
 		c.Routes = overlay(base.Routes, c.Routes)
 		c.Upstreams = overlay(base.Upstreams, c.Upstreams)
@@ -214,6 +220,8 @@ func (c *Config) validate(src []byte) error {
 			add("upstreams."+upstream, "%q names the model on this device", Local)
 		}
 	}
+	c.validateOffline(add)
+	c.validateTelemetry(add)
 	c.validateAuth(add)
 	c.validateLimits(limits.Dimensions, add)
 	c.validatePools(add)
@@ -238,6 +246,9 @@ func (c *Config) validate(src []byte) error {
 
 // maxName bounds the names of routes, plugins, upstreams and models, in bytes: they become headers, labels and keys.
 const maxName = 128
+
+// maxExamples bounds the utterances of a name.
+const maxExamples = 200
 
 // maxPriority bounds a route's priority either way.
 const maxPriority = 100
@@ -351,6 +362,7 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 			}
 		}
 	}
+	c.validateOfflineRoute(path, r, add)
 	if r.Priority < -maxPriority || r.Priority > maxPriority {
 		add(path+".priority", "%d is not between %d and %d", r.Priority, -maxPriority, maxPriority)
 	}
@@ -377,6 +389,11 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 		}
 		plugin(path+".plugin", s.Plugin)
 	}
+	switch r.Guards.Leak {
+	case "", "redact", "block", "shadow":
+	default:
+		add(path+".guards.leak", "%q is not one of redact, block, shadow", r.Guards.Leak)
+	}
 	if r.Router.Plugin != "" {
 		stage(path+".router", &r.Router, "open")
 	}
@@ -388,6 +405,13 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 			stage(fmt.Sprintf("%s.guards.%s[%d]", path, list.name, i), &list.stages[i], "closed")
 		}
 	}
+	for name, list := range r.Examples {
+		if len(list) == 0 || len(list) > maxExamples || slices.ContainsFunc(list, func(s string) bool { return strings.TrimSpace(s) == "" }) {
+			add(path+".examples."+name, "give 1 to %d utterances, none of them empty", maxExamples)
+		}
+	}
+	c.validateCascade(path, r, stage, add)
+	c.validateContext(path, r, add)
 	for i := range r.Transform {
 		at := fmt.Sprintf("%s.transform[%d]", path, i)
 		if stage(at, &r.Transform[i], "closed"); r.Transform[i].Shadow() {

@@ -19,7 +19,7 @@ type codec interface {
 var codecs = []codec{
 	&Message{}, &ToolCall{}, &Model{}, &RouteRequest{}, &RouteDecision{}, &GuardRequest{}, &Verdict{}, &Span{},
 	&Document{}, &ChunkList{}, &Chunk{}, &Parent{}, &CacheRequest{}, &CachePlan{}, &ToolList{}, &Tool{}, &ToolRequest{},
-	&ToolParams{}, &ToolResult{}, &ToolContent{},
+	&ToolParams{}, &ToolResult{}, &ToolContent{}, &Example{},
 }
 
 // fresh returns a new zero value of c's type.

@@ -54,6 +54,14 @@ type RouteRequest struct {
 	MaxTokens int       `json:"max_tokens,omitempty"` // as the client asked; 0: not stated
 	Tools     []string  `json:"tools,omitempty"`      // names of the tools on offer
 	Models    []Model   `json:"models"`               // the choices, the route's default first
+	// Examples are the route's example utterances that the last user message is most like, the best first: one a name.
+	Examples []Example `json:"examples,omitempty"`
+}
+
+// Example says how like an utterance of a name the message is: the cosine of their embeddings, from -1 to 1.
+type Example struct {
+	Name  string  `json:"name"`
+	Score float64 `json:"score"`
 }
 
 // RouteDecision names the model and the token budget. An empty Model keeps the route's default; a Model outside the
@@ -67,6 +75,9 @@ type RouteDecision struct {
 	RetrievalDepth int     `json:"retrieval_depth,omitempty"`
 	Reason         string  `json:"reason,omitempty"`
 	Confidence     float64 `json:"confidence,omitempty"` // 0 to 1
+	// Sensitive says that the request speaks of what people keep to themselves: a route that goes on to further models when
+	// one is not sure leaves out those that are remote.
+	Sensitive bool `json:"sensitive,omitempty"`
 
 	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
 }

@@ -47,3 +47,21 @@ func (r Raw) Float() (float64, error) {
 	s.float(&v)
 	return v, s.end()
 }
+
+// Items calls f for each item of an array, in order, until f fails. An empty r and null have no items.
+func (r Raw) Items(f func(item Raw) error) error {
+	if len(r) == 0 {
+		return nil
+	}
+	s := &scanner{b: r}
+	for more := s.open('['); more; more = s.more(']') {
+		var v Raw
+		if s.raw(&v); s.err != nil {
+			break
+		}
+		if err := f(v); err != nil {
+			return err
+		}
+	}
+	return s.end()
+}

@@ -10,6 +10,7 @@ func (r *RouteRequest) AppendJSON(b []byte) []byte {
 	b = optInt(b, "max_tokens", r.MaxTokens)
 	b = optStrings(b, "tools", r.Tools)
 	b = appendList(b, "models", r.Models)
+	b = optList(b, "examples", r.Examples)
 	return append(b, '}')
 }
 
@@ -39,6 +40,8 @@ func (r *RouteRequest) parse(s *scanner) {
 		case "models":
 			r.Models = old.Models
 			list(s, &r.Models)
+		case "examples":
+			list(s, &r.Examples)
 		default:
 			s.skip()
 		}
@@ -54,6 +57,7 @@ func (r *RouteDecision) AppendJSON(b []byte) []byte {
 	b = optInt(b, "retrieval_depth", r.RetrievalDepth)
 	b = optText(b, "reason", r.Reason)
 	b = optFloat(b, "confidence", r.Confidence)
+	b = optBool(b, "sensitive", r.Sensitive)
 	b = optList(b, "tool_calls", r.ToolCalls)
 	return append(b, '}')
 }
@@ -77,8 +81,35 @@ func (r *RouteDecision) parse(s *scanner) {
 			s.string(&r.Reason)
 		case "confidence":
 			s.float(&r.Confidence)
+		case "sensitive":
+			s.bool(&r.Sensitive)
 		case "tool_calls":
 			list(s, &r.ToolCalls)
+		default:
+			s.skip()
+		}
+	}
+}
+
+// AppendJSON appends the JSON form to b.
+func (e *Example) AppendJSON(b []byte) []byte {
+	b = append(b, '{')
+	b = appendText(b, "name", e.Name)
+	b = appendFloat(b, "score", e.Score)
+	return append(b, '}')
+}
+
+// ParseJSON reads the JSON form, replacing all of e. Strings of e point into b, which must not change afterwards.
+func (e *Example) ParseJSON(b []byte) error { return parseDocument(b, e) }
+
+func (e *Example) parse(s *scanner) {
+	*e = Example{}
+	for more := s.open('{'); more; more = s.more('}') {
+		switch s.key() {
+		case "name":
+			s.string(&e.Name)
+		case "score":
+			s.float(&e.Score)
 		default:
 			s.skip()
 		}

@@ -163,15 +163,14 @@ func AppendString(b []byte, s string) []byte {
 	raw := unsafe.Slice(unsafe.StringData(s), len(s))
 	for i := 0; i < len(s); {
 		i = plainASCII(raw, i)
+		for i < len(raw) && plainByte[raw[i]] {
+			i++
+		}
 		if i == len(s) {
 			break
 		}
 		c := s[i]
 		if c < utf8.RuneSelf {
-			if c >= 0x20 && c != '"' && c != '\\' {
-				i++
-				continue
-			}
 			b = append(b, s[done:i]...)
 			b = appendEscape(b, c)
 			i++
@@ -193,6 +192,14 @@ func AppendString(b []byte, s string) []byte {
 	b = append(b, s[done:]...)
 	return append(b, '"')
 }
+
+// plainByte has the bytes of ASCII that stand for themselves in a JSON string.
+var plainByte = func() (t [256]bool) {
+	for c := 0x20; c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return
+}()
 
 func appendEscape(b []byte, c byte) []byte {
 	switch c {

@@ -30,7 +30,9 @@ type Question struct {
 	origin   string   // what stands behind "from"
 	goal     string   // what stands behind the last "to"
 	names    []string // folded
-	language string   // of the texts that are told apart; empty: not sure
+	related  []relation
+	named    []namedAt
+	language string // of the texts that are told apart; empty: not sure
 }
 
 type word struct{ text, stem string }
@@ -77,6 +79,9 @@ func Read(text string) *Question {
 		if w == "from" && (q.all["stop"] || q.all["keep"] || q.all["prevent"]) && !q.all["avoid"] {
 			q.negated++
 		}
+		if n := len(q.numbers); (w == "am" || w == "pm") && n > 0 && isNumber(before) {
+			q.numbers[n-1] += w
+		}
 		switch {
 		case negations[w]:
 			q.negated++
@@ -103,7 +108,117 @@ func Read(text string) *Question {
 		return true
 	})
 	slices.Sort(q.numbers)
+	q.particles()
+	q.relations()
+	if q.asks == "" && slices.ContainsFunc(q.order, func(w string) bool { return priceWords[w] }) {
+		q.asks = "price"
+	}
 	return q
+}
+
+// particles puts "turn ... off" and its like in one word: what they mean stands in the second part.
+func (q *Question) particles() {
+	for i, w := range q.order {
+		if !switching[w] {
+			continue
+		}
+		for _, p := range q.order[i+1 : min(i+6, len(q.order))] {
+			verb := map[string]string{"on": "enable", "off": "disable"}[p]
+			if verb == "" {
+				continue
+			}
+			for _, list := range [][]word{q.words, q.dressed} {
+				for k := range list {
+					if list[k].text == w {
+						list[k] = word{verb, verb}
+					}
+				}
+			}
+			q.all[verb] = true
+			break
+		}
+	}
+}
+
+// relation is two words with one between that says which is which: A to B, A than B.
+type relation struct{ left, by, right string }
+
+// relating are the words between.
+var relating = set(`to into from than over before after against under above below nach als vor vers que`)
+
+// relations finds what stands on either side of relating words, and the order of names.
+func (q *Question) relations() {
+	plain := func(w string) bool { return !telling[w] && !relating[w] && !articles[w] }
+	for i, w := range q.order {
+		if !relating[w] || i == 0 || i == len(q.order)-1 {
+			continue
+		}
+		left, right := "", ""
+		for j := i - 1; j >= max(i-3, 0) && left == ""; j-- {
+			if plain(q.order[j]) {
+				left = q.order[j]
+			}
+		}
+		for j := i + 1; j < min(i+4, len(q.order)) && right == ""; j++ {
+			if plain(q.order[j]) {
+				right = q.order[j]
+			}
+		}
+		if left != "" && right != "" {
+			q.related = append(q.related, relation{left, w, right})
+		}
+	}
+	for i, w := range q.order {
+		if slices.Contains(q.names, w) || closed[w] != "" {
+			joined := i > 1 && joining[q.order[i-1]]
+			q.named = append(q.named, namedAt{w, joined})
+		}
+	}
+}
+
+// namedAt is a name in its place, and whether a joining word stands before it: in "A and B" the order says nothing.
+type namedAt struct {
+	name   string
+	joined bool
+}
+
+var (
+	articles   = set(`the a an my your our his her their its this that der die das ein eine le la les un une el los las`)
+	joining    = set(`and or vs versus und oder et ou y o`)
+	switching  = set(`turn turned turning turns switch switched switching power powered shut`)
+	priceWords = set(`price prices cost costs expensive fee fees kostet kosten preis coute coutent prix cuesta cuestan precio costa prezzo`)
+)
+
+// turned says that o has two of q's words the other way round about the same word between, or two names in another order
+// where the order can matter.
+func (q *Question) turned(o *Question) bool {
+	for _, r := range q.related {
+		for _, s := range o.related {
+			if r.by == s.by && r.left == s.right && r.right == s.left {
+				return true
+			}
+		}
+	}
+	for i, a := range q.named {
+		for _, b := range q.named[i+1:] {
+			if a.name == b.name || b.joined {
+				continue
+			}
+			x := slices.IndexFunc(o.named, func(n namedAt) bool { return n.name == a.name })
+			y := slices.IndexFunc(o.named, func(n namedAt) bool { return n.name == b.name })
+			if x >= 0 && y >= 0 && y < x && !o.named[x].joined && sameKind(a.name, b.name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sameKind says whether two names could stand in each other's place.
+func sameKind(a, b string) bool {
+	x, y := closed[a], closed[b]
+	who := map[string]bool{"person": true, "place": true}
+	return x == y || x == "" && who[y] || y == "" && who[x]
 }
 
 // number enters a number in one form: "1,000", "1000" and "one thousand" each as far as one word goes.
@@ -140,11 +255,30 @@ func (q *Question) ask(w, before string) {
 		if k := howWords[w]; k != "" {
 			kind = k
 		}
+	case "many": // units, in the form that they are read as
+		switch w {
+		case "kilometre", "mile", "metre":
+			kind = "distance"
+		case "minute", "hour":
+			kind = "duration"
+		}
+	case "wie":
+		kind = map[string]string{"lange": "duration", "alt": "age", "weit": "distance", "oft": "frequency", "schwer": "weight"}[w]
+	case "de", "cuanto":
+		if (w == "temps" || w == "tiempo" || w == "tarda") && (q.all["combien"] || q.all["cuanto"]) {
+			kind = "duration"
+		}
+	}
+	if k := howWords[w]; k != "" && before == "the" && measures[w] {
+		kind = k
 	}
 	if kind != "" && q.asks == "" {
 		q.asks = kind
 	}
 }
+
+// measures are nouns that say what is asked for.
+var measures = set(`distance height weight age`)
 
 func isNumber(w string) bool { return w[0] >= '0' && w[0] <= '9' }
 
@@ -182,7 +316,7 @@ func (q *Question) Differs(o *Question) string {
 	if len(q.targets) > 0 && len(o.targets) > 0 && !slices.ContainsFunc(q.targets, func(t string) bool { return slices.Contains(o.targets, t) }) {
 		return "direction"
 	}
-	if q.origin != "" && q.origin == o.goal && q.origin != o.origin {
+	if q.origin != "" && q.origin == o.goal && q.origin != o.origin || q.turned(o) {
 		return "direction"
 	}
 	for n, of := range q.bound {
@@ -254,8 +388,10 @@ func (q *Question) missing(o *Question) []word {
 // swap is how close the one word is that stands in the place of another, 1 where more or fewer words differ. Words that questions
 // are dressed with count here: "mute calls" is not "mute notifications".
 func (q *Question) swap(o *Question, near func(a, b string) float64) float64 {
-	if a, b := q.undressed(o), o.undressed(q); len(a) == 1 && len(b) == 1 {
-		return near(a[0].text, b[0].text)
+	for _, lists := range [][2][]word{{q.undressed(o), o.undressed(q)}, {q.missing(o), o.missing(q)}} {
+		if a, b := lists[0], lists[1]; len(a) == 1 && len(b) == 1 {
+			return near(a[0].text, b[0].text)
+		}
 	}
 	return 1
 }
@@ -273,6 +409,15 @@ func (q *Question) undressed(o *Question) []word {
 
 // maxOrder bounds the words of which a frame is made.
 const maxOrder = 64
+
+// placed says whether one of two questions has a word of place, time or rank that the other lacks: those that are put in other words
+// may have it, but not for sure.
+func (q *Question) placed(o *Question) bool {
+	return slices.ContainsFunc(q.turns, func(w string) bool { return placing[w] && !o.all[w] })
+}
+
+// placing are words that hardly any paraphrase brings in or leaves out.
+var placing = set(`before after outside inside until since against first last least upstairs downstairs`)
 
 // frame is how much of the longer question stands in the other one in the same order, from 0 to 1. Questions that are one but for
 // a few words were written to be the same or to be different; those with other frames were written by different people.

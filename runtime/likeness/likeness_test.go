@@ -75,3 +75,31 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestDiffers_TellsOrderAndParticles(t *testing.T) {
+	for _, c := range []struct{ a, b, why string }{
+		{"How do I convert a PDF to Word?", "How do I convert Word to a PDF?", "direction"},
+		{"Is Germany larger than France?", "Is France larger than Germany?", "direction"},
+		{"Does Anna report to Max?", "Does Max report to Anna?", "direction"},
+		{"Did Alice pay Bob?", "Did Bob pay Alice?", "direction"},
+		{"Turn off notifications on Android", "Turn on notifications on Android", "opposites"},
+		{"Which team scored more goals?", "Which team scored fewer goals?", "opposites"},
+		{"Is the meeting at 9 am?", "Is the meeting at 9 pm?", "numbers"},
+		{"Combien coûte la livraison ?", "Combien de temps prend la livraison ?", "question"},
+		{"How much does parking cost at the airport?", "How long can I park at the airport?", "question"},
+		{"What is the difference between HTTP and HTTPS?", "What is the difference between HTTPS and HTTP?", ""},
+		{"How do I freeze a column in Excel?", "In Excel, how do I freeze a column?", ""},
+		{"How do I turn the alarm off?", "How can I disable the alarm?", ""},
+		{"Is the meeting at 9 am?", "Is the meeting at 9am?", ""},
+		{"I lost my card", "I lose my card", ""},
+	} {
+		a, b := Read(c.a), Read(c.b)
+		got := a.Differs(b)
+		if got == "" {
+			got = b.Differs(a)
+		}
+		if got != c.why {
+			t.Errorf("%q, %q: %q, want %q", c.a, c.b, got, c.why)
+		}
+	}
+}

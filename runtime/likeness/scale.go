@@ -67,7 +67,7 @@ func (s *Scale) Judge(ctx context.Context, a, b *Question, cosine float64) (Simi
 	case out.Swap < otherWord:
 		out.Differs = "a word"
 		return out, nil
-	case cosine >= otherCosine && out.Alignment >= otherAlignment:
+	case cosine >= otherCosine && out.Alignment >= otherAlignment && !a.placed(b) && !b.placed(a):
 		open *= otherFrame
 	}
 	out.Score = 1 - open

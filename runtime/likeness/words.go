@@ -1,6 +1,7 @@
 package likeness
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -62,7 +63,57 @@ eur euros euro
 usd dollars bucks dollar
 pct percentage percent
 wlan wifi
-ok okay`, "\n") {
+ok okay
+lost lose
+built build
+eaten ate eat
+won win
+bought buy
+sold sell
+sent send
+paid pay
+made make
+taken took take
+given gave give
+written wrote write
+broken broke break
+driven drove drive
+chosen chose choose
+spoken spoke speak
+stolen stole steal
+frozen froze freeze
+grown grew grow
+known knew know
+shown show
+worn wore wear
+torn tear
+held hold
+kept keep
+met meet
+ran run
+came come
+became become
+begun began begin
+drunk drank drink
+taught teach
+brought bring
+caught catch
+fought fight
+slept sleep
+spent spend
+lent lend
+heard hear
+understood understand
+flown flew fly
+drawn drew draw
+thrown threw throw
+ridden rode ride
+hidden hide
+sung sang sing
+swum swam swim
+constructed construct
+invented invent
+viruses virus`, "\n") {
 		list := strings.Fields(line)
 		for _, w := range list {
 			if len(w) > 1 { // letters alone may be anything
@@ -75,13 +126,14 @@ ok okay`, "\n") {
 
 // telling are common words that carry meaning when they are all that differs.
 var telling = set(`before after above below over under up down in out on off more most less least few first last inside outside
-	again between during until since only every each all both into from to with against`)
+	for while fewer fewest again between during until since only every each all both into from to with against`)
 
 // filler are words that questions are dressed with.
 var filler = set(`ok okay please tell explain know want like need help show describe hi hello hey thanks thank question wonder wondering curious
 	way ways best good simple simply easily quick quickly exactly really actually currently possible able let use using do make
 	find get give go take happen mean work thing things someone somebody people one possibly anyone idea steps step procedure process
 	instruction instructions guide number name named call called list state details needed high command amount following involved mind necessary method properly correctly correct right proper come look looking kindly briefly short just
+	recommended recommend advance tell
 	nummer anzahl zahl liste nenne geht gibt numero hacer hago hace faire dois quiero voudrais
 	bitte erklare erklaren zeig zeige wissen mochte konnen konnte hilfe hallo danke frage genau
 	expliquez expliquer explique savoir voudrais aider bonjour merci comment svp
@@ -121,8 +173,8 @@ func itoa(n int) string {
 }
 
 // groups are words for the same; "a b c" on one line.
-var groups = func() map[string]int {
-	m := map[string]int{}
+var groups = func() map[string][]int {
+	m := map[string][]int{}
 	for i, line := range strings.Split(strings.TrimSpace(`
 buy purchase order acquire
 delete remove erase
@@ -236,23 +288,99 @@ meaning mean explain stand
 sign symptom
 maximum highest largest
 minimum lowest smallest
+need require required necessary needed must
+bring allow allowed permit permitted
+pay accept payment
+support available offer provide
+recipe make cook prepare bake
+calculate formula compute work-out
+see check view look find
+approve sign authorise authorize
+reduce lower cut decrease
+raise increase
+replace change swap exchange substitute
+tallest highest
+biggest largest greatest
+fastest quickest
+policy rule rules regulation regulations guideline guidelines
+expire end
+trip travel travelling traveling journey visit
+period long duration length
+start run launch execute
+request ask apply
+format style
+dosage dose
+construct build erect
+employee employees staff worker workers people
+speed fast quick
+limit many allowed maximum
+submit hand file
+report tell
+collect pick
+receive get
+reserve book
+combine merge join
+remove out
+kick remove eject expel
+invite add
+add include insert
+member user person
+reach get travel
+downtown centre center
+apartment flat
+autumn fall
+paperwork documents papers
+wireless wifi
+memory ram
+tv television
+sick ill unwell
+bill bills invoice invoices
+meeting conference
+export download
+renew extend
+restart reboot
+laptop notebook
+lift elevator
+petrol gas gasoline
+rubbish trash garbage
+shop store
+loan credit
+film movie
+bacterium bacteria
+unsubscribe stop
+garantie garantiezeit gewahrleistung
+versand versandkosten lieferung
+konto account
+andern andere geandert wechseln
+kundigen kundige beenden
+changer modifier
+horaires heures
+cambiar cambio modificar
+borrar eliminar
+supprimer effacer
+loschen losche entfernen
+offnet offnen auf
 `), "\n") {
 		for w := range strings.FieldsSeq(line) {
-			if m[w] == 0 {
-				m[w] = i + 1
-			}
+			m[w] = append(m[w], i)
 		}
 	}
 	return m
 }()
 
-func sameGroup(a, b string) bool { return a == b || groups[a] != 0 && groups[a] == groups[b] }
+func sameGroup(a, b string) bool {
+	return a == b || slices.ContainsFunc(groups[a], func(g int) bool { return slices.Contains(groups[b], g) })
+}
 
 // alias are names of the same.
 var alias = map[string]string{
 	"uk": "britain", "usa": "america", "us": "america", "nyc": "york", "uae": "emirates", "holland": "netherlands", "ny": "york", "js": "javascript",
 	"ts": "typescript", "golang": "go", "k8s": "kubernetes", "postgres": "postgresql", "pg": "postgresql", "la": "angeles", "sf": "francisco", "eu": "europe",
 	"kingdom": "britain", "states": "america", "tv": "television", "pc": "computer", "ai": "intelligence",
+	"canadian": "canada", "australian": "australia", "american": "america", "mexican": "mexico", "brazilian": "brazil", "indian": "india", "swiss": "switzerland",
+	"austrian": "austria", "belgian": "belgium", "irish": "ireland", "scottish": "scotland", "british": "britain", "egyptian": "egypt", "kenyan": "kenya",
+	"nigerian": "nigeria", "chilean": "chile", "colombian": "colombia", "peruvian": "peru", "cuban": "cuba", "israeli": "israel", "iranian": "iran", "iraqi": "iraq",
+	"european": "europe", "african": "africa", "asian": "asia", "californian": "california", "texan": "texas", "ceo": "executive", "wlan": "wifi",
 }
 
 // closed are words of which a question means one and no other of its class.
@@ -320,7 +448,7 @@ var opposites = func() map[string][]string {
 	m := map[string][]string{}
 	for pair := range strings.FieldsSeq(`
 		increase/decrease increase/reduce increase/lower raise/lower raise/reduce grow/shrink rise/fall up/down on/off in/out into/from to/from before/after above/below over/under inside/outside
-		more/less most/least many/few first/last highest/lowest largest/smallest biggest/smallest longest/shortest tallest/shortest
+		more/less more/fewer most/fewest for/while most/least many/few first/last highest/lowest largest/smallest biggest/smallest longest/shortest tallest/shortest
 		oldest/youngest oldest/newest newest/oldest fastest/slowest best/worst cheapest/expensive nearest/farthest warmest/coldest hottest/coldest maximum/minimum max/min
 		buy/sell purchase/sell open/close opened/closed start/stop begin/end start/end start/finish enable/disable install/uninstall install/remove allow/forbid allow/block permit/deny
 		accept/reject accept/decline approve/reject approve/deny include/exclude import/export upload/download encrypt/decrypt compress/extract compress/decompress lock/unlock mute/unmute
@@ -334,6 +462,7 @@ var opposites = func() map[string][]string {
 		employer/employee buyer/seller teacher/student landlord/tenant lender/borrower upgrade/downgrade promote/demote input/output incoming/outgoing inbound/outbound gross/net
 		day/night morning/evening morning/afternoon sunrise/sunset summer/winter monthly/yearly monthly/annual weekly/daily daily/monthly credit/debit asset/liability revenue/cost profit/loss
 		shrink/stretch always/sometimes always/rarely with/against single/multiple manual/automatic manually/automatically wireless/wired online/offline synchronous/asynchronous
+		won/lost earn/spend indoors/outdoors indoor/outdoor outdoors/indoors upstairs/downstairs full/new inhale/exhale debtor/creditor guest/host prior/subsequent
 		domestic/international temporary/permanent refund/charge expand/collapse attach/detach mount/unmount deposit/withdraw merge/split ascending/descending odd/even
 		read/write client/server horizontal/vertical raw/cooked fresh/frozen
 		offnen/schliessen kaufen/verkaufen ein/aus vor/nach starten/stoppen hinzufugen/loschen aktivieren/deaktivieren erhohen/senken installieren/deinstallieren

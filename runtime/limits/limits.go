@@ -171,6 +171,7 @@ type Lease struct {
 	l     *Limiter
 	ask   Ask
 	holds []*hold
+	tier  string // of the model that it was let go to last
 	price Price
 	done  bool
 }
@@ -181,6 +182,8 @@ type hold struct {
 	second     int64 // when it was taken
 	day, month int64 // the ends of the periods it was taken in
 	spends     bool
+	late       bool   // it counts what models of its tier use
+	tier       string // of the model that it was taken for
 	tokens     int64
 	money      Money
 }
@@ -194,7 +197,7 @@ func (l *Limiter) Enter(ask Ask) (*Lease, error) {
 // Model counts the request against the rules that depend on the model, once it is known. Where the model costs money,
 // what the request may cost at most is reserved on the disk first.
 func (le *Lease) Model(ctx context.Context, tier string, price Price) error {
-	le.price = price
+	le.tier, le.price = tier, price
 	if err := le.take(ctx, tier, func(r *Rule) bool { return r.late() }, false); err != nil {
 		return err
 	}
@@ -219,7 +222,7 @@ func (le *Lease) take(ctx context.Context, tier string, applies func(*Rule) bool
 		if !ok {
 			continue
 		}
-		h := &hold{b: l.bucket(name, r), second: seconds(now), spends: money, tokens: int64(le.ask.Prompt + le.ask.Answer)}
+		h := &hold{b: l.bucket(name, r), second: seconds(now), spends: money, late: r.late(), tier: tier, tokens: int64(le.ask.Prompt + le.ask.Answer)}
 		h.b.advance(now, l.clock.Wall())
 		h.day, h.month = h.b.day.Ends, h.b.month.Ends
 		var err *Exceeded
@@ -269,8 +272,23 @@ func (le *Lease) Settle(p Price) {
 	}
 }
 
-// Leave ends the request with what it used. Tokens that were not used are given back.
+// Used is what a request used of one model.
+type Used struct {
+	Tier           string
+	Price          Price
+	Prompt, Answer int // tokens
+}
+
+// Leave ends the request with what it used of the model that it was let go to. Tokens that were not used are given back.
 func (le *Lease) Leave(prompt, answer int) {
+	if le != nil {
+		le.LeaveWith([]Used{{le.tier, le.price, prompt, answer}})
+	}
+}
+
+// LeaveWith ends a request that several models worked on with what it used of each: limits of a tier count that tier's
+// share, others all of it. A limit that was asked for several models counts once.
+func (le *Lease) LeaveWith(used []Used) {
 	if le == nil || le.done {
 		return
 	}
@@ -279,14 +297,32 @@ func (le *Lease) Leave(prompt, answer int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.clock.Now()
+	settled := map[settledHold]bool{}
 	for _, h := range le.holds {
 		h.b.advance(now, l.clock.Wall())
+		var tokens int64
+		var money Money
+		if of := (settledHold{h.b, h.spends}); !settled[of] {
+			settled[of] = true
+			for _, u := range used {
+				if !h.late || h.tier == u.Tier {
+					tokens += int64(u.Prompt + u.Answer)
+					money += u.Price.Cost(u.Prompt, u.Answer)
+				}
+			}
+		}
 		if h.spends {
-			h.b.spend(h, le.price.Cost(prompt, answer)-h.money)
+			h.b.spend(h, money-h.money)
 			continue
 		}
-		h.b.leave(h, int64(prompt+answer)-h.tokens)
+		h.b.leave(h, tokens-h.tokens)
 	}
+}
+
+// settledHold is a bucket's tokens, or its money.
+type settledHold struct {
+	b     *bucket
+	money bool
 }
 
 // bucket returns the counter of a name, making it on first use; the caller holds mu.

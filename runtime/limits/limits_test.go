@@ -455,3 +455,35 @@ func spendUntilKilled(dir string) {
 	}
 	time.Sleep(time.Minute)
 }
+
+// A request that went from tier to tier is counted once by limits that know no tier, and by those of a tier with its share.
+func TestLease_CountsWhatEachTierUsed(t *testing.T) {
+	rules := []Rule{
+		{Name: "all", Per: []string{PerTenant}, MoneyPerDay: 1000 * Unit, TokensPerDay: 100000},
+		{Name: "remote", Per: []string{PerTenant}, Match: map[string]string{PerTier: "remote"}, MoneyPerDay: 1000 * Unit, TokensPerDay: 100000},
+	}
+	l := open(t, newMachine(), &memory{}, rules...)
+	le, err := l.Enter(Ask{Tenant: "t", Prompt: 100, Answer: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cheap, dear := Price{Prompt: Unit / 1000, Answer: Unit / 1000}, Price{Prompt: Unit / 10, Answer: Unit / 10}
+	for _, m := range []struct {
+		tier  string
+		price Price
+	}{{"small", cheap}, {"remote", dear}} {
+		if err := le.Model(t.Context(), m.tier, m.price); err != nil {
+			t.Fatal(err)
+		}
+	}
+	le.LeaveWith([]Used{{"small", cheap, 100, 10}, {"remote", dear, 100, 20}})
+	for name, want := range map[string]struct {
+		tokens int64
+		money  Money
+	}{"all\x00tenant=t": {230, cheap.Cost(100, 10) + dear.Cost(100, 20)}, "remote\x00tenant=t": {120, dear.Cost(100, 20)}} {
+		b := l.buckets[name]
+		if b == nil || b.day.Tokens != want.tokens || b.day.Money != want.money || b.streams != 0 {
+			t.Errorf("%q: %+v, want %+v", name, b, want)
+		}
+	}
+}

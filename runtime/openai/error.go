@@ -105,6 +105,9 @@ func Decode(b []byte, v any) error {
 	case !utf8.Valid(b): // JSON text is UTF-8 (RFC 8259, 8.1); what a decoder would put in its place the client did not say
 		return Invalid("", "invalid_json", "the request body is not valid JSON: it is not UTF-8")
 	}
+	if r, ok := v.(*ChatRequest); ok && r.plain(b) {
+		return nil
+	}
 	if err := json.Unmarshal(b, v); err != nil {
 		var syntax *json.SyntaxError
 		var wrong *json.UnmarshalTypeError

@@ -36,8 +36,15 @@ type ChatRequest struct {
 	LocalSampling
 	Extensions
 
-	// Raw is the body as the client sent it, field by field, for what must be passed on to a remote model unchanged.
+	// Raw is the body as the client sent it, field by field, for what must be passed on to a remote model unchanged. Keep fills it.
 	Raw map[string]json.RawMessage `json:"-"`
+}
+
+// Keep fills Raw from the body that r was decoded from.
+func (r *ChatRequest) Keep(body []byte) {
+	if r.Raw == nil {
+		_ = json.Unmarshal(body, &r.Raw) // it decoded once already
+	}
 }
 
 // StreamOptions asks for a last chunk with the usage.

@@ -32,6 +32,7 @@ func (o *output) judgeAnswer() error {
 		switch {
 		case s.Shadow:
 		case v.Verdict == hook.Block || v.Verdict == hook.Review:
+			x.hold(s.Plugin.Name(), s.Plugin.Digest(), hook.StageOutput, answer, v)
 			o.spent += x.Now().Sub(begin)
 			return errFiltered
 		case v.Verdict == hook.Redact:

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -39,6 +40,8 @@ type cachedAnswer struct {
 	Usage    openai.Usage   `json:"usage"`
 	Fresh    time.Time      `json:"fresh"` // until then; afterwards it is stale
 	Question *Question      `json:"question,omitempty"`
+	Context  string         `json:"context,omitempty"` // what the model did not see of the prompt
+	Model    string         `json:"model,omitempty"`   // that answered, where it need not be the one that was chosen
 }
 
 type cachedChoice struct {
@@ -192,7 +195,10 @@ func (x *exchange) replay(key [32]byte, how, why string) (bool, error) {
 	x.trace.Cache, x.trace.CacheKey = how, hex.EncodeToString(key[:])
 	x.trace.add(Entry{Stage: "cache", Verdict: how, Reason: strings.TrimSpace("key " + hex.EncodeToString(key[:8]) + " " + why), duration: x.Now().Sub(start)})
 	x.usage = answer.Usage
-	begin := &Start{Route: x.route.Name, Model: x.model.Info().ID, Cache: how}
+	begin := &Start{Route: x.route.Name, Model: cmp.Or(answer.Model, x.model.Info().ID), Cache: how}
+	if answer.Context != "" {
+		begin.header(HeaderContext, answer.Context)
+	}
 	if !answer.Fresh.IsZero() && x.Now().After(answer.Fresh) {
 		begin.Degraded = degradedStale
 		x.trace.Degraded = append(x.trace.Degraded, degradedStale)

@@ -20,6 +20,8 @@ type Explanation struct {
 	ToolCalls  []hook.ToolCall `json:"tool_calls,omitempty"`
 	Router     string          `json:"router,omitempty"`
 	DurationUS int64           `json:"duration_us"`
+	Sensitive  bool            `json:"sensitive"`
+	Examples   []hook.Example  `json:"examples,omitempty"` // that the text is most like
 }
 
 // Explain asks the route's router about a text as a client's only message, with every tool of the route on offer. No
@@ -34,7 +36,7 @@ func (p *Pipeline) Explain(ctx context.Context, route *Route, pinned Model, cont
 		return nil, err
 	}
 	out := &Explanation{Route: route.Name, Model: x.model.Info().ID, Tier: x.decision.Tier, MaxTokens: x.budget(),
-		Reason: x.decision.Reason, Confidence: x.decision.Confidence, ToolCalls: x.decision.ToolCalls}
+		Reason: x.decision.Reason, Confidence: x.decision.Confidence, ToolCalls: x.decision.ToolCalls, Sensitive: x.decision.Sensitive, Examples: x.alike}
 	for _, e := range x.trace.Stages {
 		out.Router, out.DurationUS = e.Plugin, int64(e.duration/time.Microsecond)
 		if e.Error != nil {
@@ -45,8 +47,9 @@ func (p *Pipeline) Explain(ctx context.Context, route *Route, pinned Model, cont
 }
 
 // Direct delivers the trace of a request that was answered without a route, or failed so.
-func Direct(p *Pipeline, req *Request, model string, began time.Time, usage openai.Usage, err error) {
+func Direct(ctx context.Context, p *Pipeline, req *Request, model string, began time.Time, usage openai.Usage, err error) {
 	t := newTrace(began, &Route{}, req)
+	t.join(ctx)
 	t.Model = clip(model, 200)
 	t.end(p.Now(), usage, err)
 	p.Trace(t)
@@ -74,14 +77,16 @@ func before(ctx context.Context) []*Entry {
 // Stopped delivers the trace of a request that ended before the pipeline, with its context's entries.
 func Stopped(ctx context.Context, p *Pipeline, req *Request, route string, began time.Time, err error) {
 	t := newTrace(began, &Route{Name: route}, req)
+	t.join(ctx)
 	t.Stages = before(ctx)
 	t.end(p.Now(), openai.Usage{}, err)
 	p.Trace(t)
 }
 
 // Rejected delivers the trace of a request that was refused before it came to a route.
-func Rejected(p *Pipeline, req *Request, model string, err error) {
+func Rejected(ctx context.Context, p *Pipeline, req *Request, model string, err error) {
 	t := newTrace(p.Now(), &Route{}, req)
+	t.join(ctx)
 	t.Model = clip(model, 200)
 	t.end(p.Now(), openai.Usage{}, err)
 	p.Trace(t)

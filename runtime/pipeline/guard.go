@@ -88,6 +88,7 @@ func (x *exchange) guard(stage string, s *Stage, texts []text) error {
 		case v.Verdict == hook.Redact:
 			t.set(hook.ApplyRedactions(content, x.tokens(content, v.Spans)))
 		case v.Verdict == hook.Block || v.Verdict == hook.Review:
+			x.hold(s.Plugin.Name(), s.Plugin.Digest(), t.stage, content, v)
 			if !t.data {
 				return refused(s.Plugin.Name(), v)
 			}

@@ -18,11 +18,17 @@ const (
 func (x *exchange) generate(prompt *Prompt, out *output, countPrompt bool) (Outcome, error) {
 	whole, tokens := len(out.whole), len(out.wholeTokens)
 	outcome, err := x.askModel(prompt, out, countPrompt)
+	if x.holds {
+		return outcome, err // the next tier is asked instead
+	}
 	for err != nil && out.untouched() && x.mayDescend(err) && x.descend() {
 		out.whole, out.wholeTokens = out.whole[:whole], out.wholeTokens[:tokens] // nobody saw what the one that failed began
+		if err = x.refit(prompt); err != nil {
+			return outcome, err
+		}
 		outcome, err = x.askModel(prompt, out, countPrompt)
 	}
-	if err == nil || !out.untouched() || !x.mayDescend(err) || x.route.SafeAnswer == "" || x.req.Model != nil {
+	if err == nil || !out.untouched() || !x.mayDescend(err) || x.fallsBack || x.route.SafeAnswer == "" || x.req.Model != nil {
 		return outcome, err
 	}
 	out.whole, out.wholeTokens = out.whole[:whole], out.wholeTokens[:tokens]
@@ -70,5 +76,24 @@ func (x *exchange) degrade(how string) error {
 	if !slices.Contains(x.trace.Degraded, how) {
 		x.trace.Degraded = append(x.trace.Degraded, how)
 	}
-	return x.emit(Event{Start: &Start{Route: x.route.Name, Model: x.model.Info().ID, Cache: x.trace.Cache, Degraded: how}})
+	begin := x.start()
+	begin.Degraded = how
+	return x.emit(Event{Start: begin})
+}
+
+// start tells who answers, and what the model does not see of what it was asked.
+func (x *exchange) start() *Start {
+	s := &Start{Route: x.route.Name, Model: x.model.Info().ID, Cache: x.trace.Cache}
+	if x.contextCut != "" {
+		s.header(HeaderContext, x.contextCut)
+	}
+	return s
+}
+
+// header adds one for the client.
+func (s *Start) header(name, value string) {
+	if s.Headers == nil {
+		s.Headers = map[string]string{}
+	}
+	s.Headers[name] = value
 }

@@ -73,18 +73,64 @@ func (x *exchange) choice(index int, prompt *Prompt, countPrompt bool) (cachedCh
 	}
 }
 
-// askModel runs the model once and enters it in the trace.
+// askModel runs the model once. Where its answer is held back, how likely its tokens were to it is noted.
 func (x *exchange) askModel(prompt *Prompt, out *output, countPrompt bool) (Outcome, error) {
+	push := out.push
+	if x.holds && !x.model.Info().Remote { // not all remote ones tell, and some refuse to
+		asked, own := prompt.Logprobs, *prompt
+		own.Logprobs, prompt = true, &own
+		push = func(d Delta) error {
+			x.sure.note(d.Tokens)
+			if !asked {
+				d.Tokens = nil
+			}
+			return out.push(d)
+		}
+	}
+	spent := out.spent
+	entry, outcome, err := x.ask(prompt, push, countPrompt)
+	entry.duration -= out.spent - spent
+	return outcome, err
+}
+
+// Spend is what one model of a request used.
+type Spend struct {
+	Model            string `json:"model"`
+	Tier             string `json:"tier"`
+	PromptTokens     int    `json:"prompt_tokens"`
+	CompletionTokens int    `json:"completion_tokens"`
+}
+
+// count adds what a call of the model used to the request's usage.
+func (x *exchange) count(model string, prompt, answer int) {
+	x.usage.PromptTokens += prompt
+	x.usage.CompletionTokens += answer
+	x.usage.TotalTokens = x.usage.PromptTokens + x.usage.CompletionTokens
+	for i := range x.spent {
+		if x.spent[i].Model == model {
+			x.spent[i].PromptTokens += prompt
+			x.spent[i].CompletionTokens += answer
+			return
+		}
+	}
+	x.spent = append(x.spent, Spend{model, x.model.Info().Tier, prompt, answer})
+}
+
+// ask runs the model once and enters it in the trace.
+func (x *exchange) ask(prompt *Prompt, push func(Delta) error, countPrompt bool) (*Entry, Outcome, error) {
 	entry := x.trace.add(Entry{Stage: "model", Plugin: x.model.Info().ID, Digest: x.model.Digest(), Verdict: "ok"})
 	start := x.Now()
-	spent := out.spent
-	outcome, err := x.model.Generate(x.ctx, prompt, out.push)
-	entry.took(x.Now().Sub(start)-(out.spent-spent), 0)
+	outcome, err := x.model.Generate(entry.below(x.ctx), prompt, push)
+	entry.took(x.Now().Sub(start), 0)
+	read := 0
 	if countPrompt {
-		x.usage.PromptTokens += outcome.Usage.PromptTokens
+		read = outcome.Usage.PromptTokens
 	}
-	x.usage.CompletionTokens += outcome.Usage.CompletionTokens
-	x.usage.TotalTokens = x.usage.PromptTokens + x.usage.CompletionTokens
+	id := x.model.Info().ID
+	if outcome.Model != "" {
+		id = outcome.Model
+	}
+	x.count(id, read, outcome.Usage.CompletionTokens)
 	entry.Reason, entry.Constraint = outcome.FinishReason, clip(outcome.Constraint, maxReason)
 	if outcome.Note != "" {
 		entry.Reason = clip(strings.TrimSpace(entry.Reason+" "+outcome.Note), maxReason)
@@ -107,7 +153,7 @@ func (x *exchange) askModel(prompt *Prompt, out *output, countPrompt bool) (Outc
 			}
 		}
 	}
-	return outcome, err
+	return entry, outcome, err
 }
 
 // contextBytes is how much released text a guard sees before the window.
@@ -136,6 +182,7 @@ type output struct {
 	wholeTokens []openai.TokenLogprob
 
 	entries []*Entry // one a guard, for all its calls
+	leaked  *Entry   // nil: nothing has
 	kept    cachedChoice
 	answer  strings.Builder
 	spent   time.Duration // in guards, not in the model
@@ -162,7 +209,7 @@ func (o *output) push(d Delta) error {
 
 // pass takes what may leave as far as the guards of the stream let it.
 func (o *output) pass(d Delta) error {
-	if len(o.x.route.Output) == 0 {
+	if len(o.x.route.Output) == 0 && o.x.route.Leak == nil {
 		return o.send(d.Text, d.Tokens)
 	}
 	o.window = append(o.window, d.Text...)
@@ -183,7 +230,7 @@ func (o *output) flush() error {
 			return err
 		}
 	}
-	if len(o.x.route.Output) == 0 || len(o.window) == o.start && len(o.tokens) == 0 {
+	if len(o.x.route.Output) == 0 && o.x.route.Leak == nil || len(o.window) == o.start && len(o.tokens) == 0 {
 		return nil
 	}
 	return o.release(true)
@@ -300,6 +347,11 @@ func (o *output) judge(text string, final bool) (spans []hook.Span, hold int, er
 		s := &x.route.Output[len(o.entries)]
 		o.entries = append(o.entries, x.trace.add(Entry{Stage: "guard.output", Plugin: s.Plugin.Name(), Digest: s.Plugin.Digest(), Verdict: hook.Allow, Shadow: s.Shadow}))
 	}
+	if x.route.Leak != nil {
+		if spans, hold, err = o.leak(text, final); err != nil {
+			return nil, 0, err
+		}
+	}
 	for i := range x.route.Output {
 		s, entry := &x.route.Output[i], o.entries[i]
 		if entry.Error != nil {
@@ -322,6 +374,7 @@ func (o *output) judge(text string, final bool) (spans []hook.Span, hold int, er
 		}
 		switch v.Verdict {
 		case hook.Block, hook.Review:
+			x.hold(s.Plugin.Name(), s.Plugin.Digest(), hook.StageOutput, text, v)
 			o.enter(entry, v.Spans)
 			return nil, 0, errFiltered
 		case hook.Redact:
@@ -331,6 +384,28 @@ func (o *output) judge(text string, final bool) (spans []hook.Span, hold int, er
 		hold = max(hold, v.Hold)
 	}
 	return spans, hold, nil
+}
+
+// leak looks for the system prompt in the window.
+func (o *output) leak(text string, final bool) ([]hook.Span, int, error) {
+	l := o.x.route.Leak
+	v := l.judge(text, o.start, final)
+	if v.Verdict == hook.Allow {
+		return nil, v.Hold, nil
+	}
+	if o.leaked == nil {
+		o.leaked = o.x.trace.add(Entry{Stage: "guard.output", Plugin: leakName, Verdict: v.Verdict, Reason: v.Reason, Shadow: l.Shadow})
+	}
+	o.leaked.Calls++
+	o.enter(o.leaked, v.Spans)
+	switch {
+	case l.Shadow:
+		return nil, 0, nil
+	case l.Block:
+		o.x.hold(leakName, "", hook.StageOutput, text, &v)
+		return nil, 0, errFiltered
+	}
+	return v.Spans, v.Hold, nil
 }
 
 // enter records spans by their place in the answer. A span that is still held back comes again with the next window; it

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/embedding"
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/search"
@@ -71,6 +72,8 @@ type Prompt struct {
 
 	// GoOn lets another model go on with an answer that broke off.
 	GoOn bool
+
+	base int // of Messages, how many were there before tools were called
 
 	// Raw holds the client's fields as sent, for a remote model. Fields above go over it.
 	Raw map[string][]byte
@@ -133,20 +136,26 @@ type Route struct {
 	System       string  // put before the client's messages
 	Version      string  // changes whenever the same request may be answered otherwise
 	Router       *Stage
+	Examples     *Examples // nil: the router is told of none
 	Input        []Stage
 	Tool         []Stage
 	Output       []Stage
 	Answer       []Stage // judge the whole answer; nothing of it leaves before
 	CachePlan    *Stage
-	Fallback     []Model // asked in turn when the model fails before its first text
-	SafeAnswer   string  // said when they fail as well; empty: the error is
-	GoOn         bool    // an answer that broke off may be gone on with by another model
+	LeftOut      []string // models that are not among them because they are remote and the appliance is offline
+	Fallback     []Model  // asked in turn when the model fails before its first text
+	SafeAnswer   string   // said when they fail as well; empty: the error is
+	GoOn         bool     // an answer that broke off may be gone on with by another model
 	CacheTTL     time.Duration
 	CacheStale   time.Duration // how long an answer is still given beyond its TTL, while a new one is made
 	Tools        []HostTool
 	Undescribed  []Undescribed
 	Retrieve     *Retrieve // nil: the route answers without documents
+	Context      *Context  // nil: the model is asked what the client sent, and refuses what is too long
+	Cascade      *Cascade  // nil: what the chosen model answers is the answer
 	Refill       bool      // put what guards replaced by tokens back into the answer
+	Leak         *Leak     // keeps System out of answers; nil: nothing does
+	KeepText     bool      // keep the text of what guards stop, for review
 	AlwaysOffer  bool      // offer Tools to the model even when the client offers none
 	Window       int       // bytes of a stream held back, at most
 }
@@ -228,11 +237,17 @@ type Pipeline struct {
 	Log      *slog.Logger
 	// Prompts keeps texts in traces and debug logs.
 	Prompts bool
+	// Hand puts a request before a person; nil: there is none.
+	Hand func(context.Context, *Handover) error
 	// Trace receives the finished trace of every request.
 	Trace func(*Trace)
 	Now   func() time.Time
 
-	flights flights
+	// Embedder compares turns of a conversation with a question; nil: the built-in one.
+	Embedder embedding.Embedder
+
+	flights   flights
+	summaries summaries
 }
 
 // exchange is one request on its way.
@@ -253,7 +268,17 @@ type exchange struct {
 	usage    openai.Usage
 	sources  []Source // passages that the answer is made from
 	rung     int      // of the route's ladder
+	spent    []Spend
 	ahead    ahead
+
+	asked      string // that alike was looked up for
+	alike      []hook.Example
+	fitted     *fitted
+	contextCut string // what of the prompt the model does not see
+
+	holds     bool     // the answer is held back and judged
+	fallsBack bool     // an answer that was held back stands in for the route's fixed sentence
+	sure      sureness // of the answer that is held back
 }
 
 // accessKey is where a request's context holds what its caller may read.
@@ -290,8 +315,12 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 	ctx = WithAccess(ctx, req.Access)
 	x := &exchange{Pipeline: p, ctx: ctx, route: route, req: req, emit: told(emit), memo: map[string]string{}}
 	x.trace = newTrace(p.Now(), route, req)
+	x.trace.join(ctx)
 	x.trace.Stages = append(x.trace.Stages, before(ctx)...)
 	defer func() {
+		if len(x.spent) > 1 {
+			x.trace.Spent = x.spent
+		}
 		x.trace.end(p.Now(), x.usage, err)
 		if req.OnEnd != nil {
 			req.OnEnd(x.trace)
@@ -313,6 +342,7 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 		}
 	}
 	x.noteUndescribed()
+	x.noteLeftOut()
 	if err := x.planCache(); err != nil {
 		return err
 	}
@@ -323,13 +353,18 @@ func (p *Pipeline) Run(ctx context.Context, route *Route, req *Request, emit fun
 	if done, err := x.retrieve(); done || err != nil {
 		return err
 	}
-	if err := x.emit(Event{Start: &Start{Route: route.Name, Model: x.model.Info().ID, Cache: x.trace.Cache}}); err != nil {
-		return err
+	var answer *cachedAnswer
+	if x.cascades() {
+		answer, err = x.cascade()
+	} else if err = x.fit(); err == nil {
+		if err = x.emit(Event{Start: x.start()}); err == nil {
+			answer, err = x.answer()
+		}
 	}
-	answer, err := x.answer()
 	if err != nil {
 		return err
 	}
+	answer.Context = x.contextCut
 	x.store(answer)
 	return x.emit(Event{Usage: &x.usage})
 }
@@ -340,21 +375,7 @@ func (x *exchange) answer() (*cachedAnswer, error) {
 	prompts := max(len(x.req.Prompts), 1)
 	for i := range prompts {
 		for j := range x.req.Choices {
-			prompt := x.req.Prompt
-			prompt.ContextShift = prompt.ContextShift || x.route.ContextShift
-			prompt.GoOn = x.route.GoOn
-			prompt.Priority = x.route.Priority
-			if len(x.req.Prompts) > 0 {
-				prompt.Text, prompt.Tokens = x.req.Prompts[i].Text, x.req.Prompts[i].Tokens
-			} else {
-				prompt.Messages = x.withSources(x.messages())
-			}
-			prompt.MaxTokens = x.budget()
-			if prompt.Seed != nil && j > 0 {
-				seed := *prompt.Seed + int64(j)
-				prompt.Seed = &seed
-			}
-			choice, err := x.choice(i*x.req.Choices+j, &prompt, j == 0)
+			choice, err := x.choice(i*x.req.Choices+j, x.prompt(i, j), j == 0)
 			if err != nil {
 				return nil, err
 			}
@@ -365,12 +386,40 @@ func (x *exchange) answer() (*cachedAnswer, error) {
 	return kept, nil
 }
 
+// prompt is what the model is asked for choice j of prompt i.
+func (x *exchange) prompt(i, j int) *Prompt {
+	prompt := x.req.Prompt
+	prompt.ContextShift = prompt.ContextShift || x.route.ContextShift
+	prompt.GoOn = x.route.GoOn
+	prompt.Priority = x.route.Priority
+	if len(x.req.Prompts) > 0 {
+		prompt.Text, prompt.Tokens = x.req.Prompts[i].Text, x.req.Prompts[i].Tokens
+	} else {
+		if x.fitted != nil {
+			prompt.Messages = x.fitted.messages
+		} else {
+			prompt.Messages = x.withSources(x.messages())
+		}
+		prompt.base = len(prompt.Messages)
+	}
+	prompt.MaxTokens = x.budget()
+	if prompt.Seed != nil && j > 0 {
+		seed := *prompt.Seed + int64(j)
+		prompt.Seed = &seed
+	}
+	return &prompt
+}
+
 // messages are the client's, after the route's own system prompt.
 func (x *exchange) messages() []openai.Message {
 	if x.route.System == "" {
 		return x.req.Messages
 	}
-	return append([]openai.Message{{Role: "system", Content: openai.Content(x.route.System)}}, x.req.Messages...)
+	system := x.route.System
+	if x.route.Leak != nil {
+		system = x.route.Leak.Mark(system)
+	}
+	return append([]openai.Message{{Role: "system", Content: openai.Content(system)}}, x.req.Messages...)
 }
 
 // budget is the number of tokens an answer may have.
@@ -407,6 +456,11 @@ const codeBadOutput = "bad_output"
 
 // failedClosed is what a client sees when a stage that must not be left out failed.
 func failedClosed(stage, plugin string, err error) error {
+	var failed *wasm.Error
+	if errors.As(err, &failed) && failed.Code == wasm.CodePoolExhausted { // nothing is wrong with it, or with the request
+		return &openai.Error{Status: 503, Type: openai.TypeServer, Code: "overloaded", RetryAfter: 1, Cause: err,
+			Message: "too many requests are in work; try again in a moment"}
+	}
 	return &openai.Error{Status: 503, Type: openai.TypeServer, Code: "guard_failed", Cause: err,
 		Message: "the " + stage + " guard " + plugin + " failed, and this route does not answer without it; the decision trace has the details"}
 }

@@ -77,6 +77,8 @@ func failing(name string) *plugin {
 // model answers with pieces, round by round, and remembers its prompts.
 type model struct {
 	id      string
+	tier    string
+	remote  bool
 	rounds  []round
 	prompts []Prompt
 }
@@ -87,7 +89,7 @@ type round struct {
 	err    error
 }
 
-func (m *model) Info() hook.Model { return hook.Model{ID: m.id} }
+func (m *model) Info() hook.Model { return hook.Model{ID: m.id, Tier: m.tier, Remote: m.remote} }
 func (m *model) Digest() string   { return "sha256:weights-of-" + m.id }
 func (m *model) Generate(_ context.Context, p *Prompt, emit func(Delta) error) (Outcome, error) {
 	m.prompts = append(m.prompts, *p)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/hook"
+	"github.com/ledge-run/ledge/runtime/openai"
 )
 
 // degradedStale marks an answer that is older than its TTL; a new one is being made.
@@ -117,7 +118,8 @@ func (x *exchange) refresh() {
 	}
 	req := *x.req
 	req.ID, req.Refresh, req.OnEnd, req.OnModel = x.req.ID+"-refresh", true, nil, nil
-	req.Messages = slices.Clone(x.req.Messages)
+	req.Messages = ownMessages(x.req.Messages)
+	req.Prompts = slices.Clone(x.req.Prompts)
 	ctx := context.WithoutCancel(x.ctx)
 	go func() {
 		defer x.flights.leave(x.cache.key)
@@ -125,6 +127,15 @@ func (x *exchange) refresh() {
 		defer cancel()
 		_ = x.Pipeline.Run(ctx, x.route, &req, func(Event) error { return nil }) // its trace tells how it went
 	}()
+}
+
+// ownMessages are copies that guards may rewrite while the trace of the request they came with is being written.
+func ownMessages(messages []openai.Message) []openai.Message {
+	out := slices.Clone(messages)
+	for i := range out {
+		out[i].ToolCalls = slices.Clone(out[i].ToolCalls)
+	}
+	return out
 }
 
 // refreshTime bounds the making of a new answer that nobody waits for.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/openai"
@@ -32,6 +33,13 @@ func (x *exchange) models() []Model {
 		return []Model{x.req.Model}
 	}
 	return x.route.Models
+}
+
+// noteLeftOut enters that remote models were out of reach.
+func (x *exchange) noteLeftOut() {
+	if len(x.route.LeftOut) > 0 {
+		x.trace.add(Entry{Stage: "offline", Verdict: "left_out", Reason: strings.Join(x.route.LeftOut, ", ")})
+	}
 }
 
 // ErrNoModel is the answer while no model is installed.
@@ -87,6 +95,12 @@ func (x *exchange) routeRequest(models []Model) *hook.RouteRequest {
 		req.Models = append(req.Models, m.Info())
 	}
 	req.Tools = slices.Sorted(maps.Keys(x.hostTools()))
+	if e := x.route.Examples; e != nil {
+		if q := x.question(); q != x.asked { // once, unless a guard changed it
+			x.asked, x.alike = q, e.like(x.ctx, q)
+		}
+		req.Examples = x.alike
+	}
 	return req
 }
 

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/openai"
+	"github.com/ledge-run/ledge/runtime/tracecontext"
 )
 
 // Trace tells why a request was answered as it was. It holds no text of the prompt or the answer unless the site
@@ -33,10 +35,17 @@ type Trace struct {
 	Finish      []string     `json:"finish,omitempty"`
 	Degraded    []string     `json:"degraded,omitempty"`
 	Usage       openai.Usage `json:"usage"`
+	Spent       []Spend      `json:"spent,omitempty"` // by model, where several were asked
 	DurationUS  int64        `json:"duration_us"`
 	FirstTextUS int64        `json:"first_text_us,omitempty"`
 	Stages      []*Entry     `json:"stages"`
-	Text        *TraceText   `json:"text,omitempty"`
+	// Of the distributed trace that the request is part of, in hexadecimal digits; empty: of none.
+	TraceID  string     `json:"trace_id,omitempty"`
+	SpanID   string     `json:"span_id,omitempty"`
+	ParentID string     `json:"parent_span_id,omitempty"`
+	Sampled  bool       `json:"-"`
+	Text     *TraceText `json:"text,omitempty"`
+	Held     []Held     `json:"-"` // what guards stopped; it has a queue of its own
 
 	started time.Time
 }
@@ -68,7 +77,7 @@ func (t *TraceText) Any(f func(text string) bool) bool {
 
 // Entry is what one stage decided.
 type Entry struct {
-	Stage      string      `json:"stage"` // transform, guard.input, guard.retrieval, guard.tool, guard.answer, guard.output, route, cache, retrieve, model, tool, citations
+	Stage      string      `json:"stage"` // transform, guard.input, guard.retrieval, guard.tool, guard.answer, guard.output, route, cache, retrieve, context, model, tool, citations, fallback, cascade, judge, offline
 	Plugin     string      `json:"plugin,omitempty"`
 	Digest     string      `json:"digest,omitempty"`
 	Verdict    string      `json:"verdict"`
@@ -77,6 +86,8 @@ type Entry struct {
 	Spans      []EntrySpan `json:"spans,omitempty"`
 	Chunks     []string    `json:"chunks,omitempty"` // of retrieve: ids of what the model was shown
 	Calls      int         `json:"calls,omitempty"`
+	StartUS    int64       `json:"start_us"`          // since the request's begin
+	SpanID     string      `json:"span_id,omitempty"` // of a model: what it was told to be asked from
 	DurationUS int64       `json:"duration_us"`
 	Fuel       uint64      `json:"fuel,omitempty"`
 	Shadow     bool        `json:"shadow,omitempty"` // the verdict was not carried out
@@ -113,9 +124,31 @@ func newTrace(now time.Time, route *Route, req *Request) *Trace {
 		Version: route.Version, Stream: req.Stream, Cache: cacheBypass, started: now}
 }
 
+// join makes the trace part of the distributed trace that ctx is of.
+func (t *Trace) join(ctx context.Context) {
+	if c := tracecontext.From(ctx); c != nil {
+		t.TraceID, t.SpanID, t.Sampled = hex.EncodeToString(c.Trace[:]), hex.EncodeToString(c.Span[:]), c.Sampled()
+		if c.Parent != [8]byte{} {
+			t.ParentID = hex.EncodeToString(c.Parent[:])
+		}
+	}
+}
+
+// below returns the context of a span of the entry's own.
+func (e *Entry) below(ctx context.Context) context.Context {
+	c := tracecontext.From(ctx)
+	if c == nil {
+		return ctx
+	}
+	child := c.Child()
+	e.SpanID = hex.EncodeToString(child.Span[:])
+	return tracecontext.With(ctx, &child)
+}
+
 // add appends an entry and returns it to be filled in.
 func (t *Trace) add(e Entry) *Entry {
 	e.Reason = clip(e.Reason, maxReason)
+	e.StartUS = max((time.Since(t.started) - e.duration).Microseconds(), 0)
 	entry := &e
 	if len(t.Stages) < maxStages {
 		t.Stages = append(t.Stages, entry)

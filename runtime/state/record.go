@@ -21,6 +21,8 @@ const (
 	kindLimit    = 'l'
 	kindAnswer   = 'a'
 	kindUsage    = 'u'
+	kindReview   = 'r'
+	kindHandover = 'q'
 )
 
 // key is the parsed form of a record's key.
@@ -76,7 +78,7 @@ func parseKey(b []byte) (k key, ok bool) {
 		ok = len(k.rest) == 0
 	case kindUsage:
 		_, ok = parseUsage(k)
-	case kindMeta, kindIndex, kindDocument, kindLimit:
+	case kindMeta, kindIndex, kindDocument, kindLimit, kindHandover, kindReview:
 	default:
 		ok = false
 	}

@@ -9,6 +9,7 @@
 //	len tenant | tenant | 'k' | len plugin | plugin | key
 //	len tenant | tenant | 't' | seq (8, BE)       trace
 //	len tenant | tenant | 'd' | name              record of documents and their index
+//	len tenant | tenant | 'r' | id                what a guard stopped
 //	len tenant | tenant | 'h'                     head and foot of the tenant's chain of traces
 //	0          | 'm' | name                       host record
 //	0          | 'i' | request id                 where its trace is: tenant and seq
@@ -82,6 +83,7 @@ type Store struct {
 	cache  *Cache
 	traces *Traces
 	kv     *KV
+	review *Reviews
 	stop   context.CancelFunc
 	tasks  sync.WaitGroup
 }
@@ -111,6 +113,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{db: &database{db: db, space: space{dir: filepath.Join(dir, folderNow), free: freeBytes}}, dir: dir, log: o.Logger, now: o.Now}
 	s.cache = &Cache{s: s, budget: o.CacheBytes}
 	s.kv = &KV{s: s, budget: o.KVBytes, used: map[string]int64{}}
+	s.review = &Reviews{s: s, count: map[string]int{}}
 	s.traces = newTraces(s, o.TraceBytes, o.TraceRetention)
 	for _, read := range []func() error{s.account, s.traces.recover} {
 		if err := caught(read); err != nil {
@@ -194,6 +197,9 @@ func (s *Store) Traces() *Traces { return s.traces }
 // Documents holds documents and their index.
 func (s *Store) Documents() *Documents { return &Documents{s} }
 
+// Reviews holds what guards stopped.
+func (s *Store) Reviews() *Reviews { return s.review }
+
 // KV holds the plugins' pairs.
 func (s *Store) KV() *KV { return s.kv }
 
@@ -221,7 +227,7 @@ func (s *Store) maintain(ctx context.Context) {
 // reclaim compacts the tables when they hold far more than the records do.
 func (s *Store) reclaim() error {
 	tables, logs := s.db.size()
-	if live := s.cache.bytes() + s.traces.bytes() + s.kv.bytes() + s.Documents().bytes(); tables+logs < 3*live+8*memTable {
+	if live := s.cache.bytes() + s.traces.bytes() + s.kv.bytes() + s.review.bytes() + s.Documents().bytes(); tables+logs < 3*live+8*memTable {
 		return nil
 	}
 	return s.db.flatten()
@@ -243,6 +249,9 @@ func (s *Store) account() error {
 				s.cache.total += item.EstimatedSize()
 			case kindKV:
 				s.kv.used[k.owner()] += item.EstimatedSize()
+			case kindReview:
+				s.review.count[k.tenant]++
+				s.review.total += item.EstimatedSize()
 			case kindTrace:
 				s.traces.chain(k.tenant).bytes += item.EstimatedSize()
 			}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -22,129 +21,26 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ledge-run/ledge/runtime/openai"
+	"github.com/ledge-run/ledge/runtime/upstream/upstreamtest"
 )
 
 var requests = flag.Int("fault-requests", 300, "requests against the hostile upstream")
-
-// hostile is an upstream that does to a request what its body asks for.
-func hostile(t *testing.T) *httptest.Server {
-	hang := func(r *http.Request) {
-		select {
-		case <-r.Context().Done():
-		case <-time.After(30 * time.Second):
-		}
-	}
-	raw := func(w http.ResponseWriter, do func(net.Conn)) {
-		c, _, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			return
-		}
-		do(c)
-		c.Close()
-	}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var ask struct{ Fault, Marker string }
-		body, _ := io.ReadAll(r.Body)
-		_ = json.Unmarshal(body, &ask)
-		say := func(lines ...string) { events(w, lines...) }
-		text := fmt.Sprintf(chunk, ask.Marker)
-		switch ask.Fault {
-		case "":
-			say(text, "[DONE]")
-		case "hangs before headers":
-			hang(r)
-		case "hangs in the stream":
-			say(text)
-			hang(r)
-		case "resets before headers":
-			raw(w, func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) })
-		case "resets in the stream":
-			say(text)
-			raw(w, func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) })
-		case "500":
-			http.Error(w, "secret detail", 500)
-		case "429":
-			http.Error(w, "", http.StatusTooManyRequests)
-		case "429 with Retry-After":
-			w.Header().Set("Retry-After", "30")
-			http.Error(w, "", http.StatusTooManyRequests)
-		case "half JSON":
-			say(`{"choices":[{"index":0,"delta":{"content":"ha`)
-		case "half JSON, whole answer":
-			w.Header().Set("Content-Type", "application/json")
-			fmt.Fprint(w, `{"choices":[{"mess`)
-		case "100 MB":
-			w.Header().Set("Content-Type", "text/event-stream")
-			filler := []byte("data: " + fmt.Sprintf(chunk, strings.Repeat("x", 64<<10)) + "\n\n")
-			for n := 0; n < 100<<20; n += len(filler) {
-				if _, err := w.Write(filler); err != nil {
-					return
-				}
-			}
-		case "100 MB event":
-			w.Header().Set("Content-Type", "text/event-stream")
-			fmt.Fprint(w, "data: ")
-			filler := []byte(strings.Repeat("x", 64<<10))
-			for n := 0; n < 100<<20; n += len(filler) {
-				if _, err := w.Write(filler); err != nil {
-					return
-				}
-			}
-		case "slow drip":
-			w.Header().Set("Content-Type", "text/event-stream")
-			for range 3000 {
-				if _, err := w.Write([]byte("d")); err != nil || r.Context().Err() != nil {
-					return
-				}
-				w.(http.Flusher).Flush()
-				time.Sleep(10 * time.Millisecond)
-			}
-		}
-	}))
-	t.Cleanup(srv.Close)
-	return srv
-}
-
-// expected is what each fault must come to, and how long it may take with the timeouts of these tests.
-var expected = map[string]struct {
-	status int
-	code   string
-	most   time.Duration
-	text   bool // text came before the fault
-}{
-	"":                        {0, "", time.Second, true},
-	"hangs before headers":    {504, "upstream_timeout", 4 * time.Second, false},
-	"hangs in the stream":     {504, "upstream_timeout", 4 * time.Second, true},
-	"resets before headers":   {502, "upstream_error", time.Second, false},
-	"resets in the stream":    {502, "upstream_error", time.Second, true},
-	"500":                     {502, "upstream_error", time.Second, false},
-	"429":                     {429, "upstream_rate_limited", time.Second, false},
-	"429 with Retry-After":    {429, "upstream_rate_limited", time.Second, false},
-	"half JSON":               {502, "upstream_error", time.Second, false},
-	"half JSON, whole answer": {502, "upstream_error", time.Second, false},
-	"100 MB":                  {502, "upstream_error", 5 * time.Second, true},
-	"100 MB event":            {502, "upstream_error", 5 * time.Second, false},
-	"slow drip":               {504, "upstream_timeout", 4 * time.Second, false},
-}
 
 // TestHostileUpstream_EveryFaultHasItsStatusAndNothingLeaks asks from 32 clients at once, with faults at random; one
 // client in twenty leaves in the middle. -fault-requests says how often.
 func TestHostileUpstream_EveryFaultHasItsStatusAndNothingLeaks(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	srv := hostile(t)
+	stop := make(chan struct{})
+	srv := httptest.NewServer(upstreamtest.Hostile{Stop: stop})
 	defer srv.Close()
-	target, err := New(Config{Name: "peer", BaseURL: srv.URL + "/v1", MaxResponse: 4 << 20,
-		Timeouts: Timeouts{FirstByte: 2 * time.Second, Idle: time.Second},
-		Retry:    Retry{Attempts: 2, Base: time.Millisecond, Max: 5 * time.Millisecond}, Breaker: Breaker{Failures: -1}})
+	defer close(stop)
+	timeouts := Timeouts{FirstByte: 2 * time.Second, Idle: time.Second}
+	target, err := New(Config{Name: "peer", BaseURL: srv.URL + "/v1", MaxResponse: 4 << 20, Timeouts: timeouts,
+		Retry: Retry{Attempts: 2, Base: time.Millisecond, Max: 5 * time.Millisecond}, Breaker: Breaker{Failures: -1}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer target.Close()
-	faults := make([]string, 0, len(expected))
-	for f := range expected {
-		faults = append(faults, f)
-	}
-	slices.Sort(faults)
 	var next, slow atomic.Int64
 	var all sync.WaitGroup
 	for c := range 32 {
@@ -155,47 +51,51 @@ func TestHostileUpstream_EveryFaultHasItsStatusAndNothingLeaks(t *testing.T) {
 				if n > int64(*requests) {
 					return
 				}
-				f := faults[rnd.IntN(len(faults))]
-				if strings.HasPrefix(f, "100 MB") && rnd.IntN(10) > 0 {
-					f = "" // they cost more than they tell
+				want := upstreamtest.Faults[rnd.IntN(len(upstreamtest.Faults))]
+				if want.Rare && rnd.IntN(10) > 0 {
+					want = upstreamtest.Faults[0]
 				}
-				want := expected[f]
 				marker := fmt.Sprintf("marker-%d.", n)
 				ctx, cancel := context.WithCancel(context.Background())
 				leaves := rnd.IntN(20) == 0
 				if leaves {
 					time.AfterFunc(time.Duration(rnd.IntN(50))*time.Millisecond, cancel)
 				}
-				body, _ := json.Marshal(map[string]any{"Fault": f, "Marker": marker, "stream": true})
+				body, _ := json.Marshal(upstreamtest.Ask(want.Name, marker))
 				var text strings.Builder
 				begin := time.Now()
 				_, err := target.Chat(ctx, body, func(c *openai.ChatChunk) error {
 					for _, choice := range c.Choices {
-						text.WriteString(*choice.Delta.Content)
+						if choice.Delta.Content != nil {
+							text.WriteString(*choice.Delta.Content)
+						}
 					}
 					return nil
 				})
 				took := time.Since(begin)
 				cancel()
-				if got := text.String(); strings.Contains(got, "marker") && got != marker {
-					t.Errorf("%s: got %q, another's answer", f, got)
+				if got := text.String(); strings.Contains(strings.Trim(got, "x"), "marker") && strings.TrimRight(got, "x") != marker {
+					t.Errorf("%s: got %.60q, another's answer", want.Name, got)
 				}
 				if leaves && errors.Is(err, context.Canceled) {
 					continue
 				}
 				var e *openai.Error
 				switch {
-				case want.status == 0 && (err != nil || text.String() != marker):
+				case want.Status == 0 && (err != nil || text.String() != marker):
 					t.Errorf("a good answer came as %q, %v", text.String(), err)
-				case want.status != 0 && (!errors.As(err, &e) || e.Status != want.status || e.Code != want.code):
-					t.Errorf("%s: %v", f, err)
-				case want.status != 0 && (strings.Contains(e.Message, "secret") || want.text != (text.Len() > 0)):
-					t.Errorf("%s: text %.20q, message %q", f, text.String(), e.Message)
-				}
-				if f == "429 with Retry-After" && e != nil && e.RetryAfter != 30 {
+				case want.Status != 0 && (!errors.As(err, &e) || e.Status != want.Status || e.Code != want.Code):
+					t.Errorf("%s: %v", want.Name, err)
+				case want.Status != 0 && (strings.Contains(e.Message, upstreamtest.Secret) || want.Text != (text.Len() > 0)):
+					t.Errorf("%s: text %.20q, message %q", want.Name, text.String(), e.Message)
+				case want.After > 0 && e.RetryAfter != want.After:
 					t.Errorf("Retry-After %d", e.RetryAfter)
 				}
-				if took > want.most {
+				most := want.Most
+				if want.Waits {
+					most += timeouts.FirstByte
+				}
+				if took > most {
 					slow.Add(1)
 				}
 			}

@@ -64,7 +64,7 @@ func (f *fault) Unwrap() error { return f.error }
 // Chat sends body, a complete chat request of the OpenAI API with stream set, and hands over the chunks as they come. It
 // returns nil after the peer's end of the stream; anything else that ends it is a fault. Until the first chunk has come, a
 // fault that may pass is answered with another attempt, after a random wait (full jitter). Errors are *openai.Error, the
-// context's, or emit's.
+// context's, or emit's (but see [ErrExcess]).
 func (t *Target) Chat(ctx context.Context, body []byte, emit func(*openai.ChatChunk) error) (r Report, err error) {
 	if t.wire.encode != nil {
 		if body, err = t.wire.encode(body); err != nil {
@@ -136,7 +136,7 @@ func Passable(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case "upstream_error", "upstream_timeout", "upstream_unreachable", "upstream_unavailable", "upstream_rate_limited":
+	case "offline", "upstream_error", "upstream_timeout", "upstream_unreachable", "upstream_unavailable", "upstream_rate_limited":
 		return true
 	}
 	return false

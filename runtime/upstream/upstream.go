@@ -19,7 +19,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/airgap"
 	"github.com/ledge-run/ledge/runtime/openai"
+	"github.com/ledge-run/ledge/runtime/tracecontext"
 )
 
 // Config describes an endpoint. Zero durations and sizes take the defaults.
@@ -35,6 +37,7 @@ type Config struct {
 	Retry       Retry
 	Breaker     Breaker
 	Now         func() time.Time // nil: time.Now
+	Gap         *airgap.Gap      // what may be dialled; nil: everything
 }
 
 // Kinds of APIs.
@@ -115,21 +118,28 @@ func New(c Config) (*Target, error) {
 	default:
 		return nil, fmt.Errorf("upstream %s: the kind %q is not one of %s, %s, %s", c.Name, c.Kind, KindOpenAI, KindAzure, KindAnthropic)
 	}
-	dialer := &net.Dialer{Timeout: c.Timeouts.Connect, KeepAlive: 30 * time.Second}
-	return &Target{cfg: c, url: base.JoinPath(speak.path).String(), wire: speak, breaker: newBreaker(c.Breaker, c.Now), client: &http.Client{
+	return &Target{cfg: c, url: base.JoinPath(speak.path).String(), wire: speak, breaker: newBreaker(c.Breaker, c.Now), client: NewClient(c.Gap, c.Timeouts.Connect)}, nil
+}
+
+// NewClient returns the HTTP client that everything here which opens connections by configuration does so with.
+func NewClient(gap *airgap.Gap, connect time.Duration) *http.Client {
+	return &http.Client{
 		// A redirect would carry the key and the prompt to a host that nobody configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy:       nil, // the environment does not decide where prompts go
-			DialContext: dialer.DialContext, TLSHandshakeTimeout: c.Timeouts.Connect,
+			DialContext: gap.Dialer(connect).DialContext, TLSHandshakeTimeout: connect,
 			MaxIdleConns: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second,
 			MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true, DisableCompression: true,
 		},
-	}}, nil
+	}
 }
 
 // Close drops idle connections.
 func (t *Target) Close() { t.client.CloseIdleConnections() }
+
+// ErrExcess, returned by emit, ends an answer that is longer than was asked for, and blames the target.
+var ErrExcess = errors.New("the answer is far longer than was asked for")
 
 // silence is the cause of a request that was given up because the peer said nothing.
 type silence struct{ after time.Duration }
@@ -148,6 +158,12 @@ func (t *Target) once(ctx context.Context, body []byte, emit func(*openai.ChatCh
 		return t.fault(ctx, inner, err)
 	}
 	t.headers(req.Header)
+	if c := tracecontext.From(ctx); c != nil {
+		req.Header.Set("Traceparent", c.Traceparent())
+		if c.State != "" {
+			req.Header.Set("Tracestate", c.State)
+		}
+	}
 	resp, err := t.client.Do(req)
 	if err != nil {
 		return t.fault(ctx, inner, err)
@@ -178,7 +194,9 @@ func (t *Target) once(ctx context.Context, body []byte, emit func(*openai.ChatCh
 			return t.broken(err, false)
 		}
 		if chunk != nil {
-			if err := emit(chunk); err != nil {
+			if err := emit(chunk); errors.Is(err, ErrExcess) {
+				return t.broken(err, false)
+			} else if err != nil {
 				return err
 			}
 		}
@@ -215,6 +233,10 @@ func decodeOpenAI() func([]byte) (*openai.ChatChunk, bool, error) {
 		if string(data) == "[DONE]" {
 			return nil, true, nil
 		}
+		var plain openai.ChatChunk
+		if plain.Plain(data) {
+			return &plain, false, nil
+		}
 		var chunk struct {
 			openai.ChatChunk
 			Error json.RawMessage `json:"error"`
@@ -239,6 +261,10 @@ func (t *Target) fault(ctx, inner context.Context, err error) error {
 		// Another attempt would wait as long again, for work that the peer may still be doing.
 		return &fault{blame: true, error: &openai.Error{Status: http.StatusGatewayTimeout, Type: openai.TypeServer, Code: "upstream_timeout", Cause: quiet,
 			Message: "the upstream " + t.cfg.Name + " did not answer in time"}}
+	}
+	if airgap.Refused(err) { // no attempt will fare better, and the target is not to blame
+		return &fault{error: &openai.Error{Status: http.StatusServiceUnavailable, Type: openai.TypeServer, Code: "offline", Cause: err,
+			Message: "the upstream " + t.cfg.Name + " is remote, and this appliance is offline"}}
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {

@@ -26,7 +26,8 @@ import (
 //     depends on. The engine's name for the file is a hash over the metered module and the processor's features.
 //   - an entry is read whole, verified, and the verified bytes are written into the engine's directory, in that order.
 //
-// An entry that is missing, truncated, altered, or made by another version is deleted and made again.
+// An entry that is missing, truncated, altered, or made by another version is deleted and made again. Where nothing can be
+// written, code is compiled and kept in memory.
 type cache struct {
 	dir     string
 	key     []byte
@@ -38,9 +39,6 @@ type cache struct {
 const entryMagic = "LEDGEAOT1\n"
 
 func openCache(dir string, key []byte) (*cache, error) {
-	if len(key) < 16 {
-		return nil, fmt.Errorf("the cache in %s needs a key of 16 bytes or more, got %d", dir, len(key))
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("code cache: %w", err)
 	}
@@ -91,37 +89,48 @@ func (c *cache) mac(digest string, body []byte) []byte {
 	return m.Sum(nil)
 }
 
+// errUnwritable is wrapped when an entry cannot be written; the module may be fine.
+var errUnwritable = errors.New("cannot write native code")
+
 // place verifies the entry for a module and gives it to the engine. The engine's file must be removed once it is read.
-// After an error there is no entry.
+// An entry that is not good is deleted.
 func (c *cache) place(digest string) (file string, err error) {
-	path := c.path(digest)
-	b, err := os.ReadFile(path)
-	defer func() {
-		if err != nil {
-			_ = os.Remove(path)
-		}
-	}()
+	name, code, err := c.read(digest)
 	if err != nil {
+		_ = os.Remove(c.path(digest))
 		return "", err
+	}
+	file = filepath.Join(c.engine, name)
+	if err := os.WriteFile(file, code, 0o600); err != nil {
+		_ = os.Remove(file)
+		return "", fmt.Errorf("%w: %w", errUnwritable, err)
+	}
+	return file, nil
+}
+
+// read returns the engine's file that the entry for a module holds, and its name.
+func (c *cache) read(digest string) (name string, code []byte, err error) {
+	b, err := os.ReadFile(c.path(digest))
+	if err != nil {
+		return "", nil, err
 	}
 	head := len(entryMagic) + sha256.Size
 	if len(b) < head+1 || string(b[:len(entryMagic)]) != entryMagic {
-		return "", errors.New("not a cache entry, or truncated")
+		return "", nil, errors.New("not a cache entry, or truncated")
 	}
 	body := b[head:]
 	if !hmac.Equal(b[len(entryMagic):head], c.mac(digest, body)) {
-		return "", errors.New("not authentic: altered, truncated, or made with another key")
+		return "", nil, errors.New("not authentic: altered, truncated, or made with another key")
 	}
 	n := int(body[0])
 	if len(body) < 1+n {
-		return "", errors.New("truncated")
+		return "", nil, errors.New("truncated")
 	}
-	name := string(body[1 : 1+n])
+	name = string(body[1 : 1+n])
 	if _, err := hex.DecodeString(name); err != nil {
-		return "", errors.New("strange file name")
+		return "", nil, errors.New("strange file name")
 	}
-	file = filepath.Join(c.engine, name)
-	return file, os.WriteFile(file, body[1+n:], 0o600)
+	return name, body[1+n:], nil
 }
 
 // store makes the entry for a module from the file that the engine wrote to dir.
@@ -162,18 +171,60 @@ func (c *cache) store(digest, dir string) error {
 	return os.Rename(tmp.Name(), c.path(digest))
 }
 
-// compile makes the entry for a module in an engine of its own, which is gone afterwards. Several may run at once.
-func (c *cache) compile(ctx context.Context, digest string, metered []byte) error {
-	ec, dir, err := c.newEngineCache()
+// nativeBytes is about how much native code a byte of a module becomes, with what the engine adds, at most.
+const nativeBytes = 8
+
+// room finds out whether there is room for n more bytes, before time is spent on compiling what cannot be stored.
+func (c *cache) room(n int) error {
+	f, err := os.CreateTemp(c.scratch, "room-")
 	if err != nil {
 		return err
+	}
+	defer os.Remove(f.Name())
+	chunk := make([]byte, 1<<20)
+	for ; n > 0 && err == nil; n -= len(chunk) {
+		_, err = f.Write(chunk[:min(n, len(chunk))])
+	}
+	return errors.Join(err, f.Close())
+}
+
+// compile makes the entry for a module in an engine of its own, which is gone afterwards. Several may run at once. The
+// error wraps errUnwritable, or the module is to blame.
+func (c *cache) compile(ctx context.Context, digest string, metered []byte) error {
+	if err := c.room(nativeBytes * len(metered)); err != nil {
+		return fmt.Errorf("%w: %w", errUnwritable, err)
+	}
+	ec, dir, err := c.newEngineCache()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnwritable, err)
 	}
 	defer os.RemoveAll(filepath.Dir(dir))
 	defer ec.Close(ctx)
 	rt := wazero.NewRuntimeWithConfig(ctx, engineConfig().WithCompilationCache(ec))
 	defer rt.Close(ctx)
-	if _, err := rt.CompileModule(ctx, metered); err != nil {
-		return &Error{Code: CodeBadModule, Message: err.Error(), Err: err}
+	_, unwritten, err := compileTwice(ctx, rt, metered)
+	if err != nil {
+		return err
 	}
-	return c.store(digest, dir)
+	if unwritten == nil {
+		unwritten = c.store(digest, dir)
+	}
+	if unwritten != nil {
+		return fmt.Errorf("%w: %w", errUnwritable, unwritten)
+	}
+	return nil
+}
+
+// compileTwice compiles a module on an engine with a cache. The engine fails where it cannot write to the cache, but by
+// then it holds the code in memory, where a second attempt finds it at once: so that one says what is wrong with the
+// module, and the first, if it is alone, what is wrong with the cache.
+func compileTwice(ctx context.Context, rt wazero.Runtime, metered []byte) (m wazero.CompiledModule, unwritten, err error) {
+	if m, unwritten = rt.CompileModule(ctx, metered); unwritten == nil {
+		return m, nil, nil
+	}
+	if m, err = rt.CompileModule(ctx, metered); err != nil {
+		return nil, nil, err
+	}
+	_ = m.Close(ctx) // takes back the failed attempt's hold of the code; the second keeps its own
+	return m, unwritten, nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ledge-run/ledge/runtime/wasm/abi/bulk"
 	"github.com/ledge-run/ledge/runtime/wasm/abi/extism"
 	"github.com/ledge-run/ledge/runtime/wasm/abi/wasip1"
 	. "github.com/ledge-run/ledge/runtime/wasm/wasmtest"
@@ -183,6 +184,34 @@ func TestCorpus_HostFunctionThatFails(t *testing.T) {
 		for export, want := range map[string]Code{"plain": CodeTrap, "typed": CodeKVLimit, "panics": CodeTrap, "fine": "none"} {
 			if _, err := p.Call(context.Background(), Call{Export: export}); codeOf(err) != want {
 				t.Errorf("%s: %v, want %s", export, err, want)
+			}
+		}
+	}
+}
+
+// TestCorpus_GuestsWithoutMemory: functions that read or write the guest's memory find that there is none.
+func TestCorpus_GuestsWithoutMemory(t *testing.T) {
+	h := newHost(t, Options{})
+	for _, module := range []string{bulk.Module, wasip1.Module} {
+		for _, f := range lent[module] {
+			p := load(t, h, single(func(m *Module) [][]byte {
+				var body [][]byte
+				for _, p := range f.Params {
+					if p == byte(I64) {
+						body = append(body, Const64(1))
+					} else {
+						body = append(body, Const32(1))
+					}
+				}
+				body = append(body, Invoke(m.Import(module, f.name, f.Params, f.Results)))
+				for range f.Results {
+					body = append(body, Drop())
+				}
+				return body
+			}), PluginOptions{})
+			_, err := p.Call(context.Background(), Call{Export: "run"})
+			if err != nil && (strings.Contains(err.Error(), "runtime error") || strings.Contains(err.Error(), "nil pointer")) {
+				t.Errorf("%s.%s: the host itself failed: %v", module, f.name, err)
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -31,7 +32,8 @@ type Host struct {
 
 	idleInstance, idleCode time.Duration // how long instances and code stay when nobody calls
 
-	placing sync.Mutex // guards the engine's cache directory while a module is loaded
+	placing  sync.Mutex  // guards the engine's cache directory while a module is loaded
+	uncached atomic.Bool // the cache could not be written when that was last tried
 
 	mu      sync.Mutex
 	plugins map[*Plugin]struct{}
@@ -58,21 +60,34 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	}
 	config := engineConfig()
 	if o.CacheDir != "" {
-		c, err := openCache(o.CacheDir, o.CacheKey)
-		if err != nil {
-			return nil, err
+		if len(o.CacheKey) < 16 {
+			return nil, fmt.Errorf("the cache in %s needs a key of 16 bytes or more, got %d", o.CacheDir, len(o.CacheKey))
 		}
-		h.cache = c
-		if h.ec, c.engine, err = c.newEngineCache(); err != nil {
-			return nil, errors.Join(err, c.close())
+		if err := h.openCache(ctx, o); err != nil {
+			h.logger.Warn("there is no code cache: plugins work, but are compiled at every start; make room, or let the process write there",
+				"directory", o.CacheDir, "reason", err)
+		} else {
+			config = config.WithCompilationCache(h.ec)
 		}
-		config = config.WithCompilationCache(h.ec)
 	}
 	h.rt = wazero.NewRuntimeWithConfig(ctx, config)
 	if err := instantiateImports(ctx, h.rt); err != nil {
 		return nil, errors.Join(fmt.Errorf("host functions: %w", err), h.free(ctx))
 	}
 	return h, nil
+}
+
+func (h *Host) openCache(ctx context.Context, o Options) error {
+	c, err := openCache(o.CacheDir, o.CacheKey)
+	if err != nil {
+		return err
+	}
+	ec, dir, err := c.newEngineCache()
+	if err != nil {
+		return errors.Join(err, c.close())
+	}
+	h.cache, h.ec, c.engine = c, ec, dir
+	return nil
 }
 
 // Close closes every plugin, each after its calls in flight, then the engine.
@@ -205,18 +220,22 @@ func (p *Plugin) ready(ctx context.Context, module []byte) error {
 	if c.has(p.digest) {
 		return nil
 	}
+	if p.host.uncached.Load() { // until there is room again, which making the code resident finds out
+		_, err := p.resident(ctx)
+		return err
+	}
 	p.host.logger.Info("compiling a plugin for this processor; its code is kept", "plugin", p.name)
 	metered, err := meter.Rewrite(module)
 	if err != nil {
 		return p.fail(CodeBadModule, "", err)
 	}
-	if err := c.compile(ctx, p.digest, metered.Module); err != nil {
-		var e *Error
-		if errors.As(err, &e) {
-			e.Plugin = p.name
-			return e
-		}
-		return p.fail(CodeInternal, "", fmt.Errorf("compile into the code cache: %w", err))
+	switch err := c.compile(ctx, p.digest, metered.Module); {
+	case errors.Is(err, errUnwritable):
+		p.host.withoutCache(err)
+		_, err := p.resident(ctx)
+		return err
+	case err != nil:
+		return p.fail(CodeBadModule, "", err)
 	}
 	return nil
 }

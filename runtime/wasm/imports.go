@@ -3,6 +3,7 @@ package wasm
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -16,23 +17,63 @@ import (
 	"github.com/ledge-run/ledge/runtime/wasm/meter"
 )
 
-// imports are the functions that every guest may import, by module and name.
-var imports = func() map[string]map[string]meter.FuncType {
-	m := map[string]map[string]meter.FuncType{extism.Module: {}, bulk.Module: {}, wasip1.Module: {}, httpwasm.Module: {}}
+// lentFunction is a function that every guest may import.
+type lentFunction struct {
+	name string
+	meter.FuncType
+	// call gets the instance that called, which has its memory, and the guest, which is whoever was called from outside.
+	call func(g *guest, mod api.Module, stack []uint64) error
+}
+
+// lent are the functions that every guest may import, by module.
+var lent = func() map[string][]lentFunction {
+	m := make(map[string][]lentFunction)
+	lend := func(module, name string, params, results []byte, call func(*guest, api.Module, []uint64) error) {
+		m[module] = append(m[module], lentFunction{name, meter.FuncType{Params: params, Results: results}, call})
+	}
 	for _, f := range extism.Functions() {
-		m[extism.Module][f.Name] = meter.FuncType{Params: f.Params, Results: f.Results}
+		lend(extism.Module, f.Name, f.Params, f.Results, func(g *guest, _ api.Module, s []uint64) error {
+			return f.Call(&g.inst.kernel, s)
+		})
 	}
 	for _, f := range bulk.Functions() {
-		m[bulk.Module][f.Name] = meter.FuncType{Params: f.Params, Results: f.Results}
+		lend(bulk.Module, f.Name, f.Params, f.Results, func(g *guest, mod api.Module, s []uint64) error {
+			g.inst.dirtied = g.inst.dirtied || f.Writes
+			return f.Call(&g.inst.kernel, memoryOf(mod), s)
+		})
 	}
 	for _, f := range httpwasm.Functions() {
-		m[httpwasm.Module][f.Name] = meter.FuncType{Params: f.Params, Results: f.Results}
+		lend(httpwasm.Module, f.Name, f.Params, f.Results, func(g *guest, mod api.Module, s []uint64) error {
+			g.inst.dirtied = true
+			return f.Call(g, memoryOf(mod), s)
+		})
 	}
 	for _, f := range wasip1.Functions() {
-		m[wasip1.Module][f.Name] = meter.FuncType{Params: f.Params, Results: f.Results}
+		lend(wasip1.Module, f.Name, f.Params, f.Results, func(g *guest, mod api.Module, s []uint64) error {
+			g.inst.dirtied = true
+			return f.Call(g, memoryOf(mod), s)
+		})
 	}
 	return m
 }()
+
+// memoryOf is an instance's memory, or nil: the engine has a nil pointer in the interface for none.
+func memoryOf(mod api.Module) api.Memory {
+	if m := mod.Memory(); m != nil && !reflect.ValueOf(m).IsNil() {
+		return m
+	}
+	return nil
+}
+
+// lentType returns the signature of a function that every guest may import.
+func lentType(module, name string) (meter.FuncType, bool) {
+	for _, f := range lent[module] {
+		if f.name == name {
+			return f.FuncType, true
+		}
+	}
+	return meter.FuncType{}, false
+}
 
 // instantiateImports gives the engine the modules that every guest may import from.
 func instantiateImports(ctx context.Context, rt wazero.Runtime) error {
@@ -43,76 +84,22 @@ func instantiateImports(ctx context.Context, rt wazero.Runtime) error {
 	if _, err := b.Instantiate(ctx); err != nil {
 		return err
 	}
-
-	b = rt.NewHostModuleBuilder(extism.Module)
-	for _, f := range extism.Functions() {
-		b.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(ctx context.Context, s []uint64) {
-			g := guestOf(ctx)
-			g.enterHost()
-			if err := f.Call(&g.inst.kernel, s); err != nil {
-				g.stop(f.Name, err)
-			}
-		}), f.Params, f.Results).Export(f.Name)
+	for module, functions := range lent {
+		b := rt.NewHostModuleBuilder(module)
+		for _, f := range functions {
+			b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, s []uint64) {
+				g := guestOf(ctx)
+				g.enterHost()
+				if err := f.call(g, mod, s); err != nil {
+					g.stop(f.name, err)
+				}
+			}), f.Params, f.Results).Export(f.name)
+		}
+		if _, err := b.Instantiate(ctx); err != nil {
+			return err
+		}
 	}
-	if _, err := b.Instantiate(ctx); err != nil {
-		return err
-	}
-
-	b = rt.NewHostModuleBuilder(bulk.Module)
-	for _, f := range bulk.Functions() {
-		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, s []uint64) {
-			g := guestOf(ctx)
-			g.enterHost()
-			g.inst.dirtied = g.inst.dirtied || f.Writes
-			var mem bulk.Memory
-			if m := mod.Memory(); m != nil {
-				mem = m
-			}
-			if err := f.Call(&g.inst.kernel, mem, s); err != nil {
-				g.stop(f.Name, err)
-			}
-		}), f.Params, f.Results).Export(f.Name)
-	}
-	if _, err := b.Instantiate(ctx); err != nil {
-		return err
-	}
-
-	b = rt.NewHostModuleBuilder(httpwasm.Module)
-	for _, f := range httpwasm.Functions() {
-		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, s []uint64) {
-			g := guestOf(ctx)
-			g.enterHost()
-			g.inst.dirtied = true
-			var mem httpwasm.Memory
-			if m := mod.Memory(); m != nil {
-				mem = m
-			}
-			if err := f.Call(g, mem, s); err != nil {
-				g.stop(f.Name, err)
-			}
-		}), f.Params, f.Results).Export(f.Name)
-	}
-	if _, err := b.Instantiate(ctx); err != nil {
-		return err
-	}
-
-	b = rt.NewHostModuleBuilder(wasip1.Module)
-	for _, f := range wasip1.Functions() {
-		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, s []uint64) {
-			g := guestOf(ctx)
-			g.enterHost()
-			g.inst.dirtied = true
-			var mem wasip1.Memory
-			if m := mod.Memory(); m != nil {
-				mem = m
-			}
-			if err := f.Call(g, mem, s); err != nil {
-				g.stop(f.Name, err)
-			}
-		}), f.Params, f.Results).Export(f.Name)
-	}
-	_, err := b.Instantiate(ctx)
-	return err
+	return nil
 }
 
 // userModule makes the module "extism:host/user" of one plugin. It has no name in the engine; the plugin's instances
@@ -152,7 +139,7 @@ func checkImports(info *meter.Info, functions []HostFunction, linked []*linkedMo
 		if i.Kind != meter.KindFunc {
 			return errorf(CodeUnknownImport, "imports %s %q.%q; this host lends functions only, and a module brings its own memory", kindName(i.Kind), i.Module, i.Name)
 		}
-		want, known := imports[i.Module][i.Name]
+		want, known := lentType(i.Module, i.Name)
 		if n := slices.IndexFunc(linked, func(l *linkedModule) bool { return l.Name == i.Module }); n >= 0 {
 			t := exported(linked[n].info, i.Name)
 			if t == nil {
@@ -171,7 +158,7 @@ func checkImports(info *meter.Info, functions []HostFunction, linked []*linkedMo
 			want, known = meter.FuncType{Params: valueTypes(functions[n].Params), Results: valueTypes(functions[n].Results)}, true
 		}
 		switch {
-		case imports[i.Module] == nil && i.Module != extism.UserModule:
+		case lent[i.Module] == nil && i.Module != extism.UserModule:
 			return errorf(CodeUnknownImport, "imports %q from module %q, which this host does not have; it has %q, %q, %q, %q and %q%s",
 				i.Name, i.Module, extism.Module, extism.UserModule, bulk.Module, wasip1.Module, httpwasm.Module, elsewhere(i.Module, i.Name))
 		case !known:

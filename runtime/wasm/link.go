@@ -59,7 +59,7 @@ func inspectLinked(p *Plugin, main *meter.Info, linked []LinkedModule) *Error {
 		return errorf(CodeBadModule, "%d linked modules; at most %d", len(linked), maxLinked)
 	}
 	for _, l := range linked {
-		if l.Name == "" || l.Name == "main" || l.Name == meter.TickModule || l.Name == extism.UserModule || imports[l.Name] != nil ||
+		if l.Name == "" || l.Name == "main" || l.Name == meter.TickModule || l.Name == extism.UserModule || lent[l.Name] != nil ||
 			slices.ContainsFunc(p.linked, func(o *linkedModule) bool { return o.Name == l.Name }) {
 			return errorf(CodeBadModule, "a linked module cannot be named %q: the name is empty, taken, or the host's own", l.Name)
 		}

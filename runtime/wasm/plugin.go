@@ -345,7 +345,7 @@ func (p *Plugin) sweep(now int64) time.Duration {
 	switch {
 	case live > 0:
 		return max(h.idleInstance/2, time.Millisecond)
-	case p.code == nil || h.cache == nil:
+	case p.code == nil || !h.cached(p.digest):
 		return 0
 	case quiet < h.idleCode:
 		return h.idleCode - quiet
@@ -362,7 +362,7 @@ func (p *Plugin) Rest() bool {
 	if live, _ := p.pool.shrink(nanotime(), 0); live > 0 {
 		return false
 	}
-	if p.host.cache == nil {
+	if !p.host.cached(p.digest) {
 		return p.code == nil // dropped code would have to be compiled again
 	}
 	p.dropCodeLocked()

@@ -63,7 +63,7 @@ func codeOf(err error) Code {
 
 // env adds an import of the Extism ABI.
 func env(m *Module, name string) int {
-	t := imports[extism.Module][name]
+	t, _ := lentType(extism.Module, name)
 	return m.Import(extism.Module, name, t.Params, t.Results)
 }
 

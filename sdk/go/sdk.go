@@ -14,6 +14,7 @@ type (
 	Message  = hook.Message
 	ToolCall = hook.ToolCall
 	Model    = hook.Model
+	Example  = hook.Example
 
 	RouteRequest  = hook.RouteRequest
 	RouteDecision = hook.RouteDecision

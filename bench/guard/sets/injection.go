@@ -12,9 +12,11 @@ var injectionLines string
 
 // Injection is the set of the injection guard: direct attacks on the input stage, indirect ones within documents on the
 // retrieval stage, and harmless texts of both kinds (benign, document) that are full of the words of attacks.
-func Injection(s Split) (out []Case) {
+func Injection(s Split) []Case { return classed(injectionLines, s) }
+
+func classed(lines string, s Split) (out []Case) {
 	count := map[string]int{}
-	for line := range strings.Lines(injectionLines) {
+	for line := range strings.Lines(lines) {
 		class, text, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
 		if !ok {
 			continue

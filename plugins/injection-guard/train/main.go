@@ -114,9 +114,9 @@ func samples(kind, n int, rng *rand.Rand) (out []sample) {
 	return out
 }
 
-// tuned are the tune halves of the sets.
+// tuned are the tune halves of the sets, and the fresh set, which was measured before.
 func tuned(dir string) []sets.Case {
-	out := sets.Injection(sets.Tune)
+	out := slices.Concat(sets.Injection(sets.Tune), sets.FreshInjection(sets.Tune), sets.FreshInjection(sets.Heldout))
 	for name, class := range map[string]string{"attacks_tune": "direct", "benign_tune": "benign"} {
 		doc, err := os.ReadFile(filepath.Join(dir, name+".jsonl"))
 		if err != nil {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ledge-run/ledge/runtime/slm/gguf"
@@ -75,6 +78,7 @@ func TestReference_StoriesEqualLlamaCpp(t *testing.T) {
 		"stories260K-ffn256-Q6_K":   {[]string{"ffn256-Q6_K.once"}, 5e-4},
 		"stories260K-ffn256-Q4_K_M": {[]string{"ffn256-Q4_K_M.once"}, 5e-4},
 	} {
+		checkBatches(t, filepath.Join(dir, name+".gguf"), filepath.Join(dir, tc.results[0]), tc.limit)
 		for _, threads := range []int{1, 3} {
 			e, err := Open(filepath.Join(dir, name+".gguf"), Options{Threads: threads, ExactKV: true})
 			if err != nil {
@@ -104,6 +108,73 @@ func TestReference_StoriesEqualLlamaCpp(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// checkBatches passes the prompt in parts of several sizes on several numbers of threads, all to the same bits.
+func checkBatches(t *testing.T, path, result string, limit float64) {
+	t.Helper()
+	var ref reference
+	load(t, result+".json", &ref)
+	want, err := os.ReadFile(result + ".logits.f32")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := gguf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	m, err := model.Load(f, 512, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := kernel.NewPool(2)
+	release, err := m.Prepare(pool, f)
+	pool.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	var first []float32
+	counts := []int{1, 2, 4}
+	if testing.Short() { // as under an emulator
+		counts = []int{2}
+	}
+	for _, threads := range counts {
+		for chunk := range ref.PromptTokens {
+			if (threads != 2 || testing.Short()) && chunk%4 != 0 {
+				continue
+			}
+			logits := checkArchitecture(t, m, &ref, want, limit, threads, chunk+1)
+			if first == nil {
+				first = logits
+			}
+			if !slices.Equal(first, logits) {
+				t.Errorf("%s, %d threads, %d tokens at once: other logits than before", filepath.Base(path), threads, chunk+1)
+			}
+		}
+	}
+}
+
+// TestReference_OnEveryPath runs the comparisons again with each of the kernels that this machine has and does not choose.
+func TestReference_OnEveryPath(t *testing.T) {
+	refs(t)
+	for _, name := range kernel.Paths() {
+		if name == kernel.Path() {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			c := exec.Command(os.Args[0], "-test.run", "^TestReference_(Stories|Architectures)EqualLlamaCpp$", "-test.v")
+			c.Env = append(os.Environ(), "LEDGE_KERNEL="+name)
+			out, err := c.CombinedOutput()
+			if errors.Is(err, syscall.ENOEXEC) {
+				t.Skip("the system does not run this binary by itself, as under an emulator")
+			}
+			if err != nil || strings.Count(string(out), "\n--- PASS: TestReference_") != 2 {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
 	}
 }
 
@@ -177,7 +248,7 @@ func TestReference_ArchitecturesEqualLlamaCpp(t *testing.T) {
 			var first []float32
 			for _, threads := range []int{1, 2} {
 				for _, chunk := range []int{len(ref.PromptTokens), 1, 3, 7} {
-					logits := checkArchitecture(t, m, &ref, want, threads, chunk)
+					logits := checkArchitecture(t, m, &ref, want, 1e-9, threads, chunk)
 					if first == nil {
 						first = logits
 					}
@@ -191,7 +262,7 @@ func TestReference_ArchitecturesEqualLlamaCpp(t *testing.T) {
 }
 
 // checkArchitecture passes the prompt some tokens at once, goes on greedily, and returns the prompt's logits.
-func checkArchitecture(t *testing.T, m *model.Model, ref *reference, want []byte, threads, chunk int) []float32 {
+func checkArchitecture(t *testing.T, m *model.Model, ref *reference, want []byte, limit float64, threads, chunk int) []float32 {
 	t.Helper()
 	pool := kernel.NewPool(threads)
 	defer pool.Close()
@@ -213,7 +284,7 @@ func checkArchitecture(t *testing.T, m *model.Model, ref *reference, want []byte
 	rows := len(want) / 4 / m.Vocab
 	n := nmse(logits[len(logits)-rows*m.Vocab:], want)
 	t.Logf("%d threads, %d tokens at once: %d rows, NMSE %.2g", threads, chunk, rows, n)
-	if !(n < 1e-9) {
+	if !(n < limit) {
 		t.Errorf("%d threads, %d tokens at once: logits differ, NMSE %.2g", threads, chunk, n)
 	}
 	last := logits[len(logits)-m.Vocab:]

@@ -25,6 +25,8 @@ import (
 
 var soak = flag.Duration("soak", 0, "how long the soak test of the engine goes on; 0 leaves it out")
 
+var soakRest = flag.Duration("soak-rest", 0, "how long, on average, each of the soak test's clients rests after a request, so that other work on the machine goes on")
+
 var soakType = flag.String("soak-type", "Q4_K_M", "what the soak test's model is quantized to")
 
 // quantized writes a model's file anew by a recipe.
@@ -124,7 +126,7 @@ func TestSoak_EveryAnswerIsItsSoloRun(t *testing.T) {
 				t.Error(err)
 			}
 			s.count("embeddings")
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(50*time.Millisecond + *soakRest)
 		}
 	})
 	early := s.watch(ctx)
@@ -249,6 +251,7 @@ func (s *soakRun) ask(ctx context.Context, worker int, r *rand.Rand) {
 		if s.ticks.Load()-tick > soakStall {
 			s.t.Errorf("%s took %v", k.name, took)
 		}
+		time.Sleep(time.Duration(r.Float64() * 2 * float64(*soakRest)))
 	}
 }
 
@@ -271,7 +274,7 @@ func (s *soakRun) visit(ctx context.Context) {
 			return
 		}
 		s.count("visits of an adapter")
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(20*time.Millisecond + *soakRest)
 	}
 }
 

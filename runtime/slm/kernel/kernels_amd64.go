@@ -227,6 +227,180 @@ func tileQ5_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, sca
 //go:noescape
 func tileQ6_K3AVX2(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
 
+// panelQ8_0AVX512 multiplies 16 interleaved rows of Q8_0 blocks.
+//
+//go:noescape
+func panelQ8_0AVX512(w *byte, q *int8, scale *float32, totals *int32, blocks int, dst *float32)
+
+// panelQ4_0AVX512 multiplies 16 interleaved rows of Q4_0 blocks.
+//
+//go:noescape
+func panelQ4_0AVX512(w *byte, q *int8, scale *float32, totals *int32, blocks int, dst *float32)
+
+// panelQ5_0AVX512 multiplies 16 interleaved rows of Q5_0 blocks.
+//
+//go:noescape
+func panelQ5_0AVX512(w *byte, q *int8, scale *float32, totals *int32, blocks int, dst *float32)
+
+// panelQ4_KAVX512 multiplies 16 interleaved rows of Q4_K blocks.
+//
+//go:noescape
+func panelQ4_KAVX512(w *byte, q *int8, scale *float32, sums *int16, blocks int, dst *float32)
+
+// panelQ5_KAVX512 multiplies 16 interleaved rows of Q5_K blocks.
+//
+//go:noescape
+func panelQ5_KAVX512(w *byte, q *int8, scale *float32, sums *int16, blocks int, dst *float32)
+
+// panelQ6_KAVX512 multiplies 16 interleaved rows of Q6_K blocks.
+//
+//go:noescape
+func panelQ6_KAVX512(w *byte, q *int8, scale *float32, sums *int16, blocks int, dst *float32)
+
+// tileQ8_08AVX512 adds the products of Q8_0 blocks with 8 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ8_08AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ4_08AVX512 adds the products of Q4_0 blocks with 8 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ4_08AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ5_08AVX512 adds the products of Q5_0 blocks with 8 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ5_08AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ4_K8AVX512 adds the products of Q4_K blocks with 8 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ4_K8AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ5_K8AVX512 adds the products of Q5_K blocks with 8 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ5_K8AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ6_K8AVX512 adds the products of Q6_K blocks with 8 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ6_K8AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ8_04AVX512 adds the products of Q8_0 blocks with 4 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ8_04AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ4_04AVX512 adds the products of Q4_0 blocks with 4 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ4_04AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ5_04AVX512 adds the products of Q5_0 blocks with 4 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ5_04AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ4_K4AVX512 adds the products of Q4_K blocks with 4 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ4_K4AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ5_K4AVX512 adds the products of Q5_K blocks with 4 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ5_K4AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ6_K4AVX512 adds the products of Q6_K blocks with 4 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ6_K4AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ8_02AVX512 adds the products of Q8_0 blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ8_02AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ4_02AVX512 adds the products of Q4_0 blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ4_02AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ5_02AVX512 adds the products of Q5_0 blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ5_02AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ4_K2AVX512 adds the products of Q4_K blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ4_K2AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ5_K2AVX512 adds the products of Q5_K blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ5_K2AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ6_K2AVX512 adds the products of Q6_K blocks with 2 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ6_K2AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ8_01AVX512 adds the products of Q8_0 blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ8_01AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ4_01AVX512 adds the products of Q4_0 blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ4_01AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ5_01AVX512 adds the products of Q5_0 blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ5_01AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ4_K1AVX512 adds the products of Q4_K blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ4_K1AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ5_K1AVX512 adds the products of Q5_K blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ5_K1AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
+// tileQ6_K1AVX512 adds the products of Q6_K blocks with 1 rows of activations to dst, rows x 16. Strides are in bytes.
+// On the way it fetches what lies ahead, 128 bytes for 32 columns.
+//
+//go:noescape
+func tileQ6_K1AVX512(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *float32, scaleStride int, blocks int, dst *float32, low *float32, ahead uintptr)
+
 // interleaveAVX2 lays 16 rows' bytes out by fours: in each of the blocks chunks times 16 bytes, which begin at from and lie
 // rowStride apart, to places that lie dstStride apart.
 //

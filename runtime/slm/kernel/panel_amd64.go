@@ -1,6 +1,9 @@
 package kernel
 
-import "unsafe"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // What the kernels do not check is checked here by slicing: each call is a few microseconds of work.
 
@@ -10,23 +13,31 @@ func totalsInAVX2(a *activation) {
 	}
 }
 
-func panelInAVX2(t Type, panel []byte, a *activation, dst []float32) {
+// panelKernels multiply a panel with one row of activations, by format.
+type panelKernels struct {
+	blocks      [Q8_0 + 1]func(w *byte, q *int8, scale *float32, totals *int32, blocks int, dst *float32)
+	superblocks [Q6_K + 1]func(w *byte, q *int8, scale *float32, sums *int16, blocks int, dst *float32)
+}
+
+var panelsAVX2, panelsAVX512 panelKernels
+
+func init() {
+	p := &panelsAVX2
+	p.blocks[Q8_0], p.blocks[Q4_0], p.blocks[Q5_0] = panelQ8_0AVX2, panelQ4_0AVX2, panelQ5_0AVX2
+	p.superblocks[Q4_K], p.superblocks[Q5_K], p.superblocks[Q6_K] = panelQ4_KAVX2, panelQ5_KAVX2, panelQ6_KAVX2
+	p = &panelsAVX512
+	p.blocks[Q8_0], p.blocks[Q4_0], p.blocks[Q5_0] = panelQ8_0AVX512, panelQ4_0AVX512, panelQ5_0AVX512
+	p.superblocks[Q4_K], p.superblocks[Q5_K], p.superblocks[Q6_K] = panelQ4_KAVX512, panelQ5_KAVX512, panelQ6_KAVX512
+}
+
+func (p *panelKernels) multiply(t Type, panel []byte, a *activation, dst []float32) {
 	n := len(a.scale)
 	w, q, scale, to := unsafe.SliceData(panel[:n*panelRows*t.BlockBytes()]), unsafe.SliceData(a.q[:n*t.BlockSize()]), unsafe.SliceData(a.scale), unsafe.SliceData(dst[:panelRows])
-	switch t {
-	case Q8_0:
-		panelQ8_0AVX2(w, q, scale, unsafe.SliceData(a.totals[:n]), n, to)
-	case Q4_0:
-		panelQ4_0AVX2(w, q, scale, unsafe.SliceData(a.totals[:n]), n, to)
-	case Q5_0:
-		panelQ5_0AVX2(w, q, scale, unsafe.SliceData(a.totals[:n]), n, to)
-	case Q4_K:
-		panelQ4_KAVX2(w, q, scale, unsafe.SliceData(a.sums[:n*16]), n, to)
-	case Q5_K:
-		panelQ5_KAVX2(w, q, scale, unsafe.SliceData(a.sums[:n*16]), n, to)
-	case Q6_K:
-		panelQ6_KAVX2(w, q, scale, unsafe.SliceData(a.sums[:n*16]), n, to)
+	if t <= Q8_0 {
+		p.blocks[t](w, q, scale, unsafe.SliceData(a.totals[:n]), n, to)
+		return
 	}
+	p.superblocks[t](w, q, scale, unsafe.SliceData(a.sums[:n*16]), n, to)
 }
 
 // tile multiplies an unpacked slice with some rows.
@@ -36,24 +47,50 @@ type tile func(w *byte, a *int8, stride int, sums *byte, sumsStride int, scale *
 const tileAhead = 128
 
 // tileKernels are a format's: what unpacks a slice (nil: it is multiplied as it is), the bytes of an unpacked block, and
-// the tiles of one, two and three rows.
+// the tiles by their number of rows, as far as there are any.
 type tileKernels struct {
 	unpack func(w, to *byte, blocks int)
 	bytes  int
-	tiles  [3]tile
+	tiles  [9]tile
 }
 
-var tileKernelsAVX2 = [...]tileKernels{
-	Q8_0: {nil, 544, [3]tile{tileQ8_01AVX2, tileQ8_02AVX2, tileQ8_03AVX2}},
-	Q4_0: {unpackQ4_0AVX2, 576, [3]tile{tileQ4_01AVX2, tileQ4_02AVX2, tileQ4_03AVX2}},
-	Q5_0: {unpackQ5_0AVX2, 576, [3]tile{tileQ5_01AVX2, tileQ5_02AVX2, tileQ5_03AVX2}},
-	Q4_K: {unpackQ4_KAVX2, 4992, [3]tile{tileQ4_K1AVX2, tileQ4_K2AVX2, tileQ4_K3AVX2}},
-	Q5_K: {unpackQ5_KAVX2, 4992, [3]tile{tileQ5_K1AVX2, tileQ5_K2AVX2, tileQ5_K3AVX2}},
-	Q6_K: {unpackQ6_KAVX2, 5696, [3]tile{tileQ6_K1AVX2, tileQ6_K2AVX2, tileQ6_K3AVX2}},
+// tileSet are the tiles of an instruction set; rows says how many of those that are left come next.
+type tileSet struct {
+	formats [Q6_K + 1]tileKernels
+	rows    func(left int) int
 }
 
-func tilesInAVX2(t tiles, s *slice) {
-	kernels := &tileKernelsAVX2[t.kind]
+var tilesAVX2 = tileSet{
+	formats: [...]tileKernels{
+		Q8_0: {nil, 544, [9]tile{1: tileQ8_01AVX2, tileQ8_02AVX2, tileQ8_03AVX2}},
+		Q4_0: {unpackQ4_0AVX2, 576, [9]tile{1: tileQ4_01AVX2, tileQ4_02AVX2, tileQ4_03AVX2}},
+		Q5_0: {unpackQ5_0AVX2, 576, [9]tile{1: tileQ5_01AVX2, tileQ5_02AVX2, tileQ5_03AVX2}},
+		Q4_K: {unpackQ4_KAVX2, 4992, [9]tile{1: tileQ4_K1AVX2, tileQ4_K2AVX2, tileQ4_K3AVX2}},
+		Q5_K: {unpackQ5_KAVX2, 4992, [9]tile{1: tileQ5_K1AVX2, tileQ5_K2AVX2, tileQ5_K3AVX2}},
+		Q6_K: {unpackQ6_KAVX2, 5696, [9]tile{1: tileQ6_K1AVX2, tileQ6_K2AVX2, tileQ6_K3AVX2}},
+	},
+	rows: func(left int) int {
+		if left == 4 {
+			return 2
+		}
+		return min(3, left)
+	},
+}
+
+var tilesAVX512 = tileSet{
+	formats: [...]tileKernels{
+		Q8_0: {nil, 544, [9]tile{1: tileQ8_01AVX512, 2: tileQ8_02AVX512, 4: tileQ8_04AVX512, 8: tileQ8_08AVX512}},
+		Q4_0: {unpackQ4_0AVX2, 576, [9]tile{1: tileQ4_01AVX512, 2: tileQ4_02AVX512, 4: tileQ4_04AVX512, 8: tileQ4_08AVX512}},
+		Q5_0: {unpackQ5_0AVX2, 576, [9]tile{1: tileQ5_01AVX512, 2: tileQ5_02AVX512, 4: tileQ5_04AVX512, 8: tileQ5_08AVX512}},
+		Q4_K: {unpackQ4_KAVX2, 4992, [9]tile{1: tileQ4_K1AVX512, 2: tileQ4_K2AVX512, 4: tileQ4_K4AVX512, 8: tileQ4_K8AVX512}},
+		Q5_K: {unpackQ5_KAVX2, 4992, [9]tile{1: tileQ5_K1AVX512, 2: tileQ5_K2AVX512, 4: tileQ5_K4AVX512, 8: tileQ5_K8AVX512}},
+		Q6_K: {unpackQ6_KAVX2, 5696, [9]tile{1: tileQ6_K1AVX512, 2: tileQ6_K2AVX512, 4: tileQ6_K4AVX512, 8: tileQ6_K8AVX512}},
+	},
+	rows: func(left int) int { return 1 << (bits.Len(uint(min(left, 8))) - 1) },
+}
+
+func (set *tileSet) multiply(t tiles, s *slice) {
+	kernels := &set.formats[t.kind]
 	w := unsafe.SliceData(t.panel[:t.blocks*panelRows*t.kind.BlockBytes()])
 	if kernels.unpack != nil {
 		to := &s.unpacked[:t.blocks*kernels.bytes][0]
@@ -65,7 +102,7 @@ func tilesInAVX2(t tiles, s *slice) {
 	var sums unsafe.Pointer
 	sumsStride := 0
 	switch t.kind {
-	case Q4_0, Q5_0:
+	case Q4_0, Q5_0, Q8_0:
 		sums, sumsStride = unsafe.Pointer(&t.batch.below[first/32:][:t.n*t.blocks][0]), t.blocks*4
 	case Q4_K, Q5_K:
 		sums, sumsStride = unsafe.Pointer(&t.batch.pairs[first/32:][:t.n*t.blocks*8][0]), t.blocks*16
@@ -76,11 +113,8 @@ func tilesInAVX2(t tiles, s *slice) {
 	size := t.blocks * panelRows * t.kind.BlockBytes()
 	ahead, fetched := uintptr(unsafe.Pointer(unsafe.SliceData(t.panel)))+uintptr(size), 0 // the next slice; fetching never faults
 	for k, rows := 0, 0; k < t.n; k += rows {
-		rows = min(3, t.n-k)
-		if t.n-k == 4 {
-			rows = 2
-		}
-		kernels.tiles[rows-1](w, &q[k*t.width], t.width, (*byte)(unsafe.Add(sums, k*sumsStride)), sumsStride, &scale[k*t.blocks], t.blocks*4, t.blocks, &out[k*panelRows], &low[k*panelRows],
+		rows = set.rows(t.n - k)
+		kernels.tiles[rows](w, &q[k*t.width], t.width, (*byte)(unsafe.Add(sums, k*sumsStride)), sumsStride, &scale[k*t.blocks], t.blocks*4, t.blocks, &out[k*panelRows], &low[k*panelRows],
 			ahead+uintptr(fetched))
 		fetched = min(fetched+t.width*tileAhead/32, size)
 	}

@@ -38,14 +38,26 @@ func randomMatrix(r *rand.Rand, t Type, rows, cols int, extreme bool) Matrix {
 // TestPanels_AgreeWithScalarAndWithThemselves holds products with panels against plain Go on rows, and a row's result in
 // a batch against the same row alone: those must be equal to the bit.
 func TestPanels_AgreeWithScalarAndWithThemselves(t *testing.T) {
-	if !active.panels {
-		t.Skip("no kernels for panels on this machine")
+	for _, p := range available() {
+		if p.panels {
+			t.Run(p.name, func(t *testing.T) { use(t, p); testPanels(t) })
+		}
 	}
+}
+
+// use makes a path the active one until the test ends.
+func use(t testing.TB, p path) {
+	before := active
+	active = p
+	t.Cleanup(func() { active = before })
+}
+
+func testPanels(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 2))
 	pool := NewPool(2)
 	defer pool.Close()
 	for _, typ := range panelTypes {
-		for _, shape := range []struct{ rows, blocks, n int }{{16, 1, 1}, {32, 3, 4}, {5, 2, 3}, {33, 5, 2}, {48, 40, 7}, {17, 9, 8}} {
+		for _, shape := range []struct{ rows, blocks, n int }{{16, 1, 1}, {32, 3, 4}, {5, 2, 3}, {33, 5, 2}, {48, 40, 7}, {17, 9, 8}, {16, 17, 15}} {
 			for _, extreme := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s %v extreme %v", typ, shape, extreme), func(t *testing.T) {
 					cols := shape.blocks * typ.BlockSize()
@@ -98,36 +110,43 @@ func TestSpreadBits_IsATransposition(t *testing.T) {
 	}
 }
 
-// BenchmarkPanels walks 128 MB of weights on one thread; compare with BenchmarkReadMemory.
+// BenchmarkPanels walks 128 MB of weights on one thread; compare with BenchmarkReadMemory. What it does of 128 rows, which
+// the second-level cache holds, is what the kernels do where memory is not the limit.
 func BenchmarkPanels(b *testing.B) {
-	if !active.panels {
-		b.Skip("no kernels for panels on this machine")
-	}
 	const cols = 2048
 	pool := NewPool(1)
 	defer pool.Close()
-	for _, typ := range panelTypes {
-		rows := 128 << 20 / typ.RowBytes(cols) / panelRows * panelRows
-		m := randomMatrix(rand.New(rand.NewPCG(1, 1)), typ, panelRows, cols, false)
-		for len(m.Data) < rows*typ.RowBytes(cols) {
-			m.Data = append(m.Data, m.Data...)
+	for _, p := range available() {
+		if !p.panels {
+			continue
 		}
-		m.Rows, m.Data = rows, m.Data[:rows*typ.RowBytes(cols)]
-		prepared(b, pool, &m)
-		for _, n := range []int{1, 8, 512} {
-			part := m
-			if n > 1 {
-				part.Rows = 512
-			}
-			b.Run(fmt.Sprintf("%s/rows%d", typ, n), func(b *testing.B) {
-				x, dst := randomVector(rand.New(rand.NewPCG(1, 2)), n*cols), make([]float32, n*part.Rows)
-				var ws Workspace
-				b.SetBytes(int64(part.Rows * typ.RowBytes(cols)))
-				for b.Loop() {
-					MatMul(pool, &ws, &part, dst, x, n)
+		b.Run(p.name, func(b *testing.B) {
+			use(b, p)
+			for _, typ := range panelTypes {
+				rows := 128 << 20 / typ.RowBytes(cols) / panelRows * panelRows
+				m := randomMatrix(rand.New(rand.NewPCG(1, 1)), typ, panelRows, cols, false)
+				for len(m.Data) < rows*typ.RowBytes(cols) {
+					m.Data = append(m.Data, m.Data...)
 				}
-				b.ReportMetric(2*float64(part.Rows)*cols*float64(n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "Gflop/s")
-			})
-		}
+				m.Rows, m.Data = rows, m.Data[:rows*typ.RowBytes(cols)]
+				prepared(b, pool, &m)
+				for _, c := range []struct {
+					name    string
+					n, rows int
+				}{{"rows1", 1, rows}, {"cached", 1, 128}, {"rows8", 8, 512}, {"rows512", 512, 512}} {
+					part := m
+					part.Rows = c.rows
+					b.Run(typ.String()+"/"+c.name, func(b *testing.B) {
+						x, dst := randomVector(rand.New(rand.NewPCG(1, 2)), c.n*cols), make([]float32, c.n*part.Rows)
+						var ws Workspace
+						b.SetBytes(int64(part.Rows * typ.RowBytes(cols)))
+						for b.Loop() {
+							MatMul(pool, &ws, &part, dst, x, c.n)
+						}
+						b.ReportMetric(2*float64(part.Rows)*cols*float64(c.n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "Gflop/s")
+					})
+				}
+			}
+		})
 	}
 }

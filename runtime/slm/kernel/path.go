@@ -33,15 +33,27 @@ type path struct {
 var goPath = path{name: "go", dot: dotGo, quantizeQ8_0: quantizeQ8_0Go, quantizeQ8_K: quantizeQ8_KGo, product: productGo, axpy: axpyGo, read: readGo,
 	expSum: expSumGo, siluMul: siluMulGo, scores: scoresGo, weightedSum: weightedSumGo, fromHalf: fromHalfGo, toHalf: toHalfGo}
 
-// active is chosen once, before anything runs. LEDGE_KERNEL=go keeps plain Go where there is something faster.
-var active = choose(os.Getenv("LEDGE_KERNEL"), fastest())
+// active is chosen once, before anything runs: the fastest, or the one that LEDGE_KERNEL names if the machine has it.
+var active = choose(os.Getenv("LEDGE_KERNEL"), available())
 
-func choose(wanted string, best path) path {
-	if wanted == goPath.name {
-		return goPath
+// choose returns the path of the wanted name, else the last one.
+func choose(wanted string, paths []path) path {
+	for _, p := range paths {
+		if p.name == wanted {
+			return p
+		}
 	}
-	return best
+	return paths[len(paths)-1]
 }
 
 // Path names the kernels that run on this machine.
 func Path() string { return active.name }
+
+// Paths names the kernels that this machine can run, the fastest ones last; LEDGE_KERNEL chooses among them.
+func Paths() []string {
+	var out []string
+	for _, p := range available() {
+		out = append(out, p.name)
+	}
+	return out
+}

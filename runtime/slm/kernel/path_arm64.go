@@ -6,11 +6,12 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-func fastest() path {
+// available are the paths that this machine can run, the fastest one last.
+func available() []path {
 	if cpu.ARM64.HasASIMDDP {
-		return neonPath
+		return []path{goPath, neonPath}
 	}
-	return goPath
+	return []path{goPath}
 }
 
 // neonPath needs the products of four bytes, which processors have since Armv8.2.

@@ -8,14 +8,6 @@ import (
 	"testing"
 )
 
-// paths are those that this machine can run.
-func paths() []path {
-	if best := fastest(); best.name != goPath.name {
-		return []path{goPath, best}
-	}
-	return []path{goPath}
-}
-
 var productTypes = []Type{F32, F16, BF16, Q8_0, Q4_0, Q5_0, Q4_K, Q6_K}
 
 // randomRow fills blocks with random bits and factors of a sensible size; with extreme set, all values are the largest.
@@ -91,7 +83,7 @@ func TestPath_ProductsAgreeWithScalarToTheLastBlock(t *testing.T) {
 				var a activation
 				a.set(typ.partner(), x)
 				want, bound := dotGo(typ, row, &a), magnitude(typ, row, x)
-				for _, p := range paths() {
+				for _, p := range available() {
 					got := p.dot(typ, row, &a)
 					if !(math.Abs(float64(got-want)) <= 2e-6*bound) {
 						t.Errorf("%s, %s of %d, extreme %v: %g, want %g", p.name, typ, n, extreme, got, want)
@@ -150,7 +142,7 @@ func TestPath_QuantizedActivationsAreEqual(t *testing.T) {
 				return fmt.Sprint(a.q, a.scale, a.sums)
 			}
 			want := quantized(goPath)
-			for _, p := range paths() {
+			for _, p := range available() {
 				if got := quantized(p); got != want {
 					t.Errorf("%s, %s in form %d:\n got %s\nwant %s", p.name, name, form, got, want)
 				}
@@ -167,7 +159,7 @@ func TestPath_VectorsAgreeAtEveryLength(t *testing.T) {
 		for i := range a {
 			exact += float64(a[i]) * float64(b[i])
 		}
-		for _, p := range paths() {
+		for _, p := range available() {
 			if got := p.product(a, b); math.Abs(float64(got)-exact) > 1e-5 {
 				t.Errorf("%s: product of %d is %g, want %g", p.name, n, got, exact)
 			}
@@ -185,7 +177,7 @@ func TestPath_VectorsAgreeAtEveryLength(t *testing.T) {
 // BenchmarkProducts walks 128 MB of weights, row after row, on one thread; compare with BenchmarkReadMemory.
 func BenchmarkProducts(b *testing.B) {
 	const cols = 2048
-	for _, p := range paths() {
+	for _, p := range available() {
 		for _, typ := range productTypes {
 			b.Run(p.name+"/"+typ.String(), func(b *testing.B) {
 				size := typ.RowBytes(cols)

@@ -131,7 +131,7 @@ func checkFormat(t *testing.T, name string, ty Type) {
 	a := readActivation(ty.partner(), readBytes(t, refs(t, "quant/"+name+".yq")))
 	size := ty.RowBytes(cols)
 	for r, want := range readFloats(t, refs(t, "quant/"+name+".dot.f32")) {
-		for _, p := range paths() {
+		for _, p := range available() {
 			got := p.dot(ty, weights[r*size:(r+1)*size], a)
 			if diff := math.Abs(float64(got)-float64(want)) / math.Abs(float64(want)); !(diff < 1e-6) {
 				t.Errorf("%s: the product with row %d is %g, ggml has %g: %.2g apart", p.name, r, got, want, diff)

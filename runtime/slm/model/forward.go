@@ -32,6 +32,7 @@ type Scratch struct {
 	parts, routes, expertIn             []float32 // of experts
 	chosen                              []choice
 	low                                 []float32 // products with the first matrices of adapters
+	places                              []rowPlace
 	angles                              [2]angles // of the kinds of RoPE
 }
 
@@ -108,6 +109,7 @@ func (m *Model) run(ctx context.Context, p *kernel.Pool, sc *Scratch, in []Input
 	for _, i := range in {
 		i.Seq.reserve(len(i.Tokens))
 	}
+	f.place()
 	f.embed()
 	f.angles()
 	for i := range m.layers {
@@ -140,14 +142,50 @@ type pass struct {
 	n  int
 }
 
-func (f *pass) embed() {
-	x := grow(&f.sc.x, f.n*f.m.Dim)
+// rowPlace is a row's token and where it is in its sequence.
+type rowPlace struct {
+	seq      *Sequence
+	token    int32
+	position int
+}
+
+// place notes where the rows are.
+func (f *pass) place() {
+	f.sc.places = f.sc.places[:0]
 	for _, in := range f.in {
 		for i, t := range in.Tokens {
-			f.m.embedToken(x[:f.m.Dim], t, in.Seq.n+i)
-			x = x[f.m.Dim:]
+			f.sc.places = append(f.sc.places, rowPlace{in.Seq, t, in.Seq.n + i})
 		}
 	}
+}
+
+// shareElements is how many elements of the states are worth the workers' time where a row takes some steps an element. It is
+// a variable for the tests, whose models are small.
+var shareElements = 16 << 10
+
+// rows has work done for all rows, by several workers when there are many. A row's work is the same either way.
+func (f *pass) rows(work func(from, to int)) {
+	if f.n == 1 || f.n*f.m.Dim < shareElements {
+		work(0, f.n)
+		return
+	}
+	parts := min(f.n, f.p.Threads()*4)
+	f.p.Run(parts, func(i int) { work(f.n*i/parts, f.n*(i+1)/parts) })
+}
+
+func (f *pass) embed() {
+	x, dim := grow(&f.sc.x, f.n*f.m.Dim), f.m.Dim
+	f.rows(func(from, to int) {
+		for i, p := range f.sc.places[from:to] {
+			f.m.embedToken(x[(from+i)*dim:(from+i+1)*dim], p.token, p.position)
+		}
+	})
+}
+
+// normalize applies a norm to the rows of x.
+func (f *pass) normalize(n *norm, dst, x []float32) {
+	dim := f.m.Dim
+	f.rows(func(from, to int) { n.apply(dst[from*dim:to*dim], x[from*dim:to*dim]) })
 }
 
 // embedToken writes the embedding of a token at a position.
@@ -221,7 +259,7 @@ func (f *pass) block(index int) {
 	l := &m.layers[index]
 	x := sc.x[:n*m.Dim]
 	normed, out := grow(&sc.normed, n*m.Dim), grow(&sc.out, n*m.Dim)
-	l.attnNorm.apply(normed, x)
+	f.normalize(&l.attnNorm, normed, x)
 	if l.conv != nil {
 		f.convolve(index, normed, out)
 	} else {
@@ -229,7 +267,7 @@ func (f *pass) block(index int) {
 	}
 	f.addResult(&l.postAttn, x, out)
 	if l.ffnNorm.weight != nil {
-		l.ffnNorm.apply(normed, x)
+		f.normalize(&l.ffnNorm, normed, x)
 	}
 	if l.experts != nil {
 		f.passExperts(l, normed, out)
@@ -241,13 +279,17 @@ func (f *pass) block(index int) {
 
 // addResult adds a part's result to the states.
 func (f *pass) addResult(post *norm, x, out []float32) {
-	if post.weight != nil {
-		post.apply(out, out)
-	}
-	if f.m.addScale != 1 {
-		kernel.Scale(out, f.m.addScale)
-	}
-	kernel.Add(x, out)
+	dim := f.m.Dim
+	f.rows(func(from, to int) {
+		x, out := x[from*dim:to*dim], out[from*dim:to*dim]
+		if post.weight != nil {
+			post.apply(out, out)
+		}
+		if f.m.addScale != 1 {
+			kernel.Scale(out, f.m.addScale)
+		}
+		kernel.Add(x, out)
+	})
 }
 
 // attention computes the attention of one layer for normalised rows.
@@ -267,13 +309,16 @@ func (f *pass) project(l *layer, normed []float32) (q, k, v []float32) {
 	qDim, kvDim := m.Heads*m.HeadDim, m.KVHeads*m.HeadDim
 	q, k, v = grow(&sc.q, n*qDim), grow(&sc.k, n*kvDim), grow(&sc.v, n*kvDim)
 	f.multiply(normed, product{&l.q, q}, product{&l.k, k}, product{&l.v, v})
-	l.q.scaleThenBias(q, n)
-	l.k.scaleThenBias(k, n)
-	l.v.scaleThenBias(v, n)
-	for i := range n {
-		f.turn(l, &l.qNorm, q[i*qDim:(i+1)*qDim], i)
-		f.turn(l, &l.kNorm, k[i*kvDim:(i+1)*kvDim], i)
-	}
+	f.rows(func(from, to int) {
+		q, k, v := q[from*qDim:to*qDim], k[from*kvDim:to*kvDim], v[from*kvDim:to*kvDim]
+		l.q.scaleThenBias(q, to-from)
+		l.k.scaleThenBias(k, to-from)
+		l.v.scaleThenBias(v, to-from)
+		for i := range to - from {
+			f.turn(l, &l.qNorm, q[i*qDim:(i+1)*qDim], from+i)
+			f.turn(l, &l.kNorm, k[i*kvDim:(i+1)*kvDim], from+i)
+		}
+	})
 	return q, k, v
 }
 
@@ -329,18 +374,18 @@ const activationPart = 2048
 
 // store puts the rows' keys and values into their sequences' pages.
 func (f *pass) store(index int, k, v []float32) {
-	dim := f.m.HeadDim
-	for _, in := range f.in {
-		for i := range in.Tokens {
-			at := in.Seq.n + i
-			page := in.Seq.pages[at/PageTokens]
-			for h := range f.m.KVHeads {
-				page.store(index, 0, h, at%PageTokens, k[h*dim:(h+1)*dim])
-				page.store(index, 1, h, at%PageTokens, v[h*dim:(h+1)*dim])
+	dim, heads := f.m.HeadDim, f.m.KVHeads
+	f.rows(func(from, to int) {
+		for i := from; i < to; i++ {
+			p := &f.sc.places[i]
+			page, at := p.seq.pages[p.position/PageTokens], p.position%PageTokens
+			for h := range heads {
+				row := (i*heads + h) * dim
+				page.store(index, 0, h, at, k[row:row+dim])
+				page.store(index, 1, h, at, v[row:row+dim])
 			}
-			k, v = k[f.m.KVHeads*dim:], v[f.m.KVHeads*dim:]
 		}
-	}
+	})
 }
 
 // angles fills the cosines and sines of the rows' positions.
@@ -351,12 +396,11 @@ func (f *pass) angles() {
 		if m.usesRope[kind] {
 			a := &f.sc.angles[kind]
 			cos, sin := grow(&a.cos, f.n*pairs), grow(&a.sin, f.n*pairs)
-			for _, in := range f.in {
-				for i := range in.Tokens {
-					m.ropes[kind].fill(cos[:pairs], sin[:pairs], in.Seq.n+i)
-					cos, sin = cos[pairs:], sin[pairs:]
+			f.rows(func(from, to int) {
+				for i := from; i < to; i++ {
+					m.ropes[kind].fill(cos[i*pairs:(i+1)*pairs], sin[i*pairs:(i+1)*pairs], f.sc.places[i].position)
 				}
-			}
+			})
 		}
 	}
 }

@@ -9,8 +9,9 @@ package meter
 // A light function has no loops, and with all that it calls costs little. It takes its fuel without asking for more: the
 // next loop or function that is not light does, for no cycle of loops and calls is made of light functions alone.
 //
-// A shallow function has no stack check: with all that it calls it takes at most shallowBytes. Its callers take that
-// much more.
+// A shallow function takes with all that it calls at most shallowBytes of the stack, and its frame is not counted.
+// That of any other function is while a function is called that is not shallow, or by a table: from its entry on, or only
+// around each such call, so that what is not counted is one frame and a shallow function with what it calls.
 
 const (
 	leafLimit    = 48
@@ -18,6 +19,11 @@ const (
 	lightLimit   = 2048
 	shallowBytes = 1024
 	shallowDepth = 4 // how deep the calls of a shallow function may nest
+
+	// countedCalls is how many calls a function may have whose frame is counted around each. Most have one or two that
+	// are hardly ever made, for more stack or to fail. All in all, a frame is counted once for each function called
+	// either way; calls in loops tip the scales.
+	countedCalls = 3
 )
 
 // settle decides for all functions of the module, and returns which may write what outlives the call.
@@ -36,15 +42,7 @@ func (m *module) settle(fs []*function) (writes []bool) {
 		}
 	}
 	for _, f := range fs {
-		f.below = 0
-		if f.indirect {
-			f.below = shallowBytes + standInBytes
-		}
-		f.eachCallee(func(callee uint32) {
-			if g := fs[callee-m.impFuncs]; g.shallow {
-				f.below = max(f.below, g.frameBytes()+g.below)
-			}
-		})
+		f.settleStack(fs, m.impFuncs)
 	}
 	return m.writers(fs)
 }
@@ -110,6 +108,38 @@ func (f *function) settleShallow(fs []*function, imports uint32) {
 	})
 	if shallow && f.frameBytes()+below <= shallowBytes {
 		f.shallow, f.below = true, below
+	}
+}
+
+// counted says whether the caller's frame is counted during a call.
+func counted(fs []*function, imports, callee uint32) bool {
+	return callee == indirect || !fs[callee-imports].shallow
+}
+
+// settleStack decides where the function's frame is counted.
+func (f *function) settleStack(fs []*function, imports uint32) {
+	if f.takes = f.frameBytes(); f.indirect {
+		f.takes += standInBytes
+	}
+	if f.shallow {
+		return
+	}
+	calls, loops := 0, uint32(0)
+	for _, e := range f.edits {
+		if e.kind == editSpill && counted(fs, imports, e.arg) {
+			calls++
+			loops = max(loops, e.nest)
+		}
+	}
+	if f.dispatches && loops > 0 {
+		loops--
+	}
+	switch {
+	case calls == 0:
+	case calls <= countedCalls && loops == 0 && f.takes <= shallowBytes:
+		f.stack = stackAtCalls
+	default:
+		f.stack = stackAtEntry
 	}
 }
 

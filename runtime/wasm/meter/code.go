@@ -73,7 +73,9 @@ type function struct {
 	open4    []int  // of those, the ones that stand for four frames, as indices of ctrl
 	branched bool   // the present place may be reached or left otherwise than straight from the entry
 	merged   bool   // the first loop's charge point is the entry's
-	unpaid   uint64 // cost of code that no charge point pays
+
+	dispatches bool   // all calls lie in a loop of a dispatch
+	unpaid     uint64 // cost of code that no charge point pays
 
 	instructions uint32
 	deepest      uint64 // blocks around each other, at most
@@ -88,11 +90,22 @@ type function struct {
 	// See callgraph.go.
 	leaf, light, shallow bool
 	work                 uint64 // of a light function: its cost with all that it calls
-	below                int64  // bytes that the frames of shallow callees take
-	local                bool   // the counter is kept in a local; else in its global
+	below                int64  // of a shallow function: bytes that the frames of its callees take
+	takes                int64  // bytes of the stack that are counted
+	stack                stackCount
+	local                bool // the counter is kept in a local; else in its global
 
 	unrestorable bool
 }
+
+// stackCount says when a function's frame is counted: never, from its entry on, or around calls.
+type stackCount byte
+
+const (
+	stackNever stackCount = iota
+	stackAtEntry
+	stackAtCalls
+)
 
 type frame struct {
 	op    byte

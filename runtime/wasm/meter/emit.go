@@ -33,11 +33,8 @@ func (f *function) emit(w []byte, g *added) []byte {
 		w = f.apply(w, e, &c)
 	}
 	w = append(w, body[last:]...) // up to and with the end of the function, which ends the wrapping block if there is one
-	if f.checksStack() {
-		w = appendU32(append(w, opGlobalGet), g.depth)
-		w = appendS64(append(w, opI32Const), -f.takes())
-		w = append(w, opI32Sub)
-		w = appendU32(append(w, opGlobalSet), g.depth)
+	if f.stack == stackAtEntry {
+		w = f.giveFrame(w, &c)
 	}
 	if f.local {
 		w = c.spill(w)
@@ -54,15 +51,10 @@ func (f *function) counts() bool { return !f.leaf }
 // asks says whether the function's charges outside loops ask for more fuel when there is none.
 func (f *function) asks() bool { return !f.light }
 
-func (f *function) needsI32() bool { return f.bulk || f.checksStack() }
-
-func (f *function) checksStack() bool { return f.calls && !f.shallow }
-
-// takes is what the function takes of the stack.
-func (f *function) takes() int64 { return f.frameBytes() + f.below }
+func (f *function) needsI32() bool { return f.bulk || f.stack != stackNever }
 
 // wrapped says whether all ways out of the function lead through the end of a block around its code.
-func (f *function) wrapped() bool { return f.checksStack() || f.local }
+func (f *function) wrapped() bool { return f.stack == stackAtEntry || f.local }
 
 // enter appends what comes before the function's first instruction.
 func (f *function) enter(w []byte, c *counter) []byte {
@@ -77,7 +69,7 @@ func (f *function) enter(w []byte, c *counter) []byte {
 			w = c.store(w)
 		}
 	}
-	if f.checksStack() {
+	if f.stack == stackAtEntry {
 		w = f.takeFrame(w, c)
 	}
 	if !f.wrapped() {
@@ -98,7 +90,7 @@ func (f *function) enter(w []byte, c *counter) []byte {
 func (f *function) takeFrame(w []byte, c *counter) []byte {
 	w = append(w, opBlock, blockEmpty)
 	w = appendU32(append(w, opGlobalGet), c.g.depth)
-	w = appendS64(append(w, opI32Const), f.takes())
+	w = appendS64(append(w, opI32Const), f.takes)
 	w = append(w, opI32Sub)
 	w = appendU32(append(w, opLocalTee), c.t32)
 	w = append(w, opI32Const, 0, opI32GeS, opBrIf, 0)
@@ -106,6 +98,13 @@ func (f *function) takeFrame(w []byte, c *counter) []byte {
 	w = appendU32(append(w, opCall), c.g.tick)
 	w = append(w, opDrop, opUnreachable, opEnd)
 	w = appendU32(append(w, opLocalGet), c.t32)
+	return appendU32(append(w, opGlobalSet), c.g.depth)
+}
+
+func (f *function) giveFrame(w []byte, c *counter) []byte {
+	w = appendU32(append(w, opGlobalGet), c.g.depth)
+	w = appendS64(append(w, opI32Const), -f.takes)
+	w = append(w, opI32Sub)
 	return appendU32(append(w, opGlobalSet), c.g.depth)
 }
 
@@ -150,7 +149,13 @@ func (f *function) apply(w []byte, e edit, c *counter) []byte {
 		if f.local && !c.g.leaf(e.arg) {
 			w = c.spill(w)
 		}
+		if f.stack == stackAtCalls && c.g.counted(e.arg) {
+			w = f.takeFrame(w, c)
+		}
 	case editReload:
+		if f.stack == stackAtCalls && c.g.counted(e.arg) {
+			w = f.giveFrame(w, c)
+		}
 		if f.local && !c.g.leaf(e.arg) {
 			w = c.reload(w)
 		}
@@ -286,6 +291,7 @@ type added struct {
 	order             []string
 	standIns          *standIns // nil: the table stays
 	leaf              func(callee uint32) bool
+	counted           func(callee uint32) bool // the caller's frame is
 }
 
 // blockType returns the type () -> results, which the module gets if it is asked for.

@@ -92,6 +92,7 @@ func (j *jump) label(f *function, l uint32) {
 func (j *jump) dispatched(f *function) {
 	if j.state == jumpGot && len(j.places) > 0 {
 		f.ctrl[j.at].dispatch = &dispatch{j.from, j.places}
+		f.dispatches = f.dispatches || f.nest == 1 && !f.calls
 	}
 	*j = jump{}
 }

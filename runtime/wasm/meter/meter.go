@@ -3,8 +3,8 @@
 //   - Fuel. A private i64 global is charged at function entries and loop headers with the cost of the code that they
 //     guard, and before each bulk operation by length. Below zero the guest calls the import [TickModule].[TickName],
 //     (i64) -> i64: it gets the counter and returns the next one, or never returns.
-//   - Stack depth. Functions through which calls may nest deep take their estimated frame, and that of what they call
-//     without a check, from a second private global and give it back on every way out; below zero the guest calls tick with [TickStackOverflow].
+//   - Stack depth. Functions through which calls may nest deep take their estimated frame from a second private global
+//     while they call, and give it back; below zero the guest calls tick with [TickStackOverflow].
 //   - State. It is found out which exports may lead to a write of anything that outlives the call, and the guest's own
 //     mutable globals are exported under reserved names, so that a host can restore an instance.
 //   - Data. The tens of thousands of data segments of a Go module are merged into a few.
@@ -24,7 +24,7 @@ import (
 )
 
 // Version changes when the output for some module changes; caches of compiled code are bound to it.
-const Version = 7
+const Version = 8
 
 // Names that a guest may not use: the import that the rewriting adds, and the prefix of its exports.
 const (

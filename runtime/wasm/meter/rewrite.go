@@ -133,6 +133,7 @@ func (m *module) rewriteCode(g *added, out *Output) ([]byte, error) {
 		}
 	}
 	g.leaf = func(callee uint32) bool { return callee != indirect && fs[callee-m.impFuncs].leaf }
+	g.counted = func(callee uint32) bool { return counted(fs, m.impFuncs, callee) }
 	extra := 0
 	if g.standIns = m.standIn(fs); g.standIns != nil {
 		extra = len(g.standIns.types)

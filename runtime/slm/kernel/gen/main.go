@@ -1,4 +1,4 @@
-// Command gen writes the AVX2 kernels of package kernel as Go assembly. It is a module of its own, so that nothing of
+// Command gen writes the AVX2 and AVX-512 kernels of package kernel as Go assembly. It is a module of its own, so that nothing of
 // it comes with the engine. Run it with `go generate` in the package's folder; what it writes is committed.
 //
 // A kernel reads exactly the bytes of its blocks: the last row of a file ends where the memory map may end.
@@ -41,6 +41,18 @@ func main() {
 		tileQ8_0(rows)
 		for _, f := range []tileFormat{tileQ4_0, tileQ5_0, tileQ4_K, tileQ5_K, tileQ6_K} {
 			f.tile(rows)
+		}
+	}
+	panelQ8_0Wide()
+	panelQ4_0Wide()
+	panelQ5_0Wide()
+	q4K.panelWide()
+	q5K.panelWide()
+	panelQ6_KWide()
+	for _, rows := range wideRows {
+		tileQ8_0Wide(rows)
+		for _, f := range []tileFormat{tileQ4_0, tileQ5_0, tileQ4_K, tileQ5_K, tileQ6_K} {
+			f.tileWide(rows)
 		}
 	}
 	interleave()

@@ -1,0 +1,4 @@
+// Command wasm is the guest entry of package outputguard: it exports the hook guard.
+package main
+
+func main() {}
