@@ -97,7 +97,7 @@ func (w *world) could(a *search.Access, name string, text int, since map[string]
 	})
 }
 
-var namesText = regexp.MustCompile(`doc=(\S+) text=(\d+)`)
+var saysText = regexp.MustCompile(`doc=(\S+) text=(\d+)`)
 
 // parrot says which passages it was shown, and cites each. It is safe for concurrent use.
 type parrot struct{ asked atomic.Int64 }
@@ -106,7 +106,7 @@ func (*parrot) Info() hook.Model { return hook.Model{ID: "parrot"} }
 func (*parrot) Digest() string   { return "sha256:parrot" }
 func (m *parrot) Generate(_ context.Context, p *Prompt, emit func(Delta) error) (Outcome, error) {
 	m.asked.Add(1)
-	for i, said := range namesText.FindAllString(string(p.Messages[0].Content), -1) {
+	for i, said := range saysText.FindAllString(string(p.Messages[0].Content), -1) {
 		if err := emit(Delta{Text: fmt.Sprintf("%s [%d]. ", said, i+1)}); err != nil {
 			return Outcome{}, err
 		}
@@ -272,7 +272,7 @@ func TestRetrieve_NeverLeaksThroughTheAnswerPath(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				for _, found := range namesText.FindAllStringSubmatch(said, -1) {
+				for _, found := range saysText.FindAllStringSubmatch(said, -1) {
 					number, _ := strconv.Atoi(found[2])
 					if !w.could(&a, found[1], number, since) {
 						t.Errorf("%s: %+v is told %q", tr.Cache, a, found[0])
