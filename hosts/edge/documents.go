@@ -63,11 +63,13 @@ func Sources(docs []NewDocument, defaults search.Rule) []ingest.Source {
 	out := make([]ingest.Source, len(docs))
 	for i := range docs {
 		d := &docs[i]
-		data := d.Data
+		out[i] = ingest.Source{Name: d.Name, MediaType: d.MediaType, Owner: d.Owner, Rule: d.rule(defaults), Modified: d.Modified, Cut: d.Cut, Data: d.Data}
 		if d.Text != "" {
-			data = []byte(d.Text)
+			out[i].Data = []byte(d.Text)
+			if d.Data != nil {
+				out[i].Fault = errors.New("it has both text and data; give one of them")
+			}
 		}
-		out[i] = ingest.Source{Name: d.Name, MediaType: d.MediaType, Owner: d.Owner, Rule: d.rule(defaults), Modified: d.Modified, Cut: d.Cut, Data: data}
 	}
 	return out
 }
@@ -88,12 +90,6 @@ func (s *Server) addDocuments(w http.ResponseWriter, r *http.Request) {
 	if _, err := readBody(w, r, &req, maxDocumentBody); err != nil {
 		writeError(w, err)
 		return
-	}
-	for i := range req.Documents {
-		if d := &req.Documents[i]; d.Text != "" && d.Data != nil {
-			writeError(w, openai.Invalid("documents", "invalid_value", "documents[%d] has both text and data", i))
-			return
-		}
 	}
 	files := Sources(req.Documents, s.Runtime.DefaultRule())
 	job, err := s.Runtime.Ingest().Submit(s.tenant(r), files)

@@ -23,6 +23,13 @@ type Asymmetric interface {
 	EmbedQuery(ctx context.Context, text string) ([]float32, error)
 }
 
+// Weighted is an embedder that embeds questions by how much their words say among the texts that are searched.
+type Weighted interface {
+	Embedder
+	// EmbedWeighted returns the unit vector of a question whose terms count by weight, which is asked for their stems.
+	EmbedWeighted(text string, weight func(stem []byte) float64) []float32
+}
+
 // Query embeds a question with e.
 func Query(ctx context.Context, e Embedder, text string) ([]float32, error) {
 	if a, ok := e.(Asymmetric); ok {

@@ -28,7 +28,7 @@ const lexicalVersion = 1
 // deviation of 1/sqrt(384) = 0.05. A text without any word gives the zero vector.
 type Lexical struct{}
 
-var _ Embedder = Lexical{}
+var _ Weighted = Lexical{}
 
 // Dimensions is LexicalDimensions.
 func (Lexical) Dimensions() int { return LexicalDimensions }
@@ -48,9 +48,17 @@ func (l Lexical) Embed(ctx context.Context, texts []string) ([][]float32, error)
 			return nil, err
 		}
 		out[i] = backing[i*LexicalDimensions : (i+1)*LexicalDimensions : (i+1)*LexicalDimensions]
-		lexical(text, out[i])
+		lexical(text, nil, out[i])
 	}
 	return out, nil
+}
+
+// EmbedWeighted implements [Weighted]: the vectors of texts know no other texts, but a question knows which of its words
+// are rare among those that are searched.
+func (Lexical) EmbedWeighted(text string, weight func(stem []byte) float64) []float32 {
+	out := make([]float32, LexicalDimensions)
+	lexical(text, weight, out)
+	return out
 }
 
 // Shares of a word's weight, as energies: what the word itself, its n-grams and its pair with the word before add to
@@ -110,8 +118,8 @@ func (f *features) grow() {
 	}
 }
 
-// lexical writes the vector of a text.
-func lexical(text string, out []float32) {
+// lexical writes the vector of a text whose terms count by weight, unless it is nil, beside what their form says.
+func lexical(text string, weight func(stem []byte) float64, out []float32) {
 	f := featurePool.Get().(*features)
 	defer func() {
 		if len(f.slots) <= maxPooled {
@@ -121,7 +129,11 @@ func lexical(text string, out []float32) {
 	clear(f.slots)
 	f.list, f.before = f.list[:0], 0
 	terms.Scan(text, func(t *terms.Term) bool {
-		f.term(t)
+		w := 1.0
+		if weight != nil {
+			w = weight(t.Stem)
+		}
+		f.term(t, w)
 		return true
 	})
 	var v [LexicalDimensions]float64
@@ -153,9 +165,9 @@ func sign(bit uint64, w float64) float64 {
 }
 
 // term adds one term with its n-grams and its pair.
-func (f *features) term(t *terms.Term) {
+func (f *features) term(t *terms.Term, by float64) {
 	h := hashBytes(seedWord, t.Stem)
-	w := weight(t)
+	w := by * formWeight(t)
 	f.add(h, w*math.Sqrt(wordShare))
 	if t.Common {
 		return
@@ -169,8 +181,8 @@ func (f *features) term(t *terms.Term) {
 	}
 }
 
-// weight tells how much a word says, as far as its form shows: common words little, short ones less than long ones.
-func weight(t *terms.Term) float64 {
+// formWeight tells how much a word says, as far as its form shows: common words little, short ones less than long ones.
+func formWeight(t *terms.Term) float64 {
 	if t.Common {
 		return commonness
 	}

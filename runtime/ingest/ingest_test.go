@@ -132,6 +132,12 @@ func TestQueue_RefusesWhatItCannotTake(t *testing.T) {
 			t.Errorf("%s was taken", name)
 		}
 	}
+	noRule := file("no-rule", "x")
+	noRule.Rule.Classification = "cosmic"
+	j := d.finish(t, file("good", "alpha"), file("", "x"), noRule, file(strings.Repeat("n", 2000), "x"), file("also good", "beta"))
+	if j.Done != 2 || j.Failed != 3 || !strings.Contains(j.Items[1].Error, "name") || !strings.Contains(j.Items[2].Error, "cosmic") || j.Items[3].State != Failed {
+		t.Errorf("bad files among good ones: %+v", j)
+	}
 	if _, err := d.Submit("", []Source{file("a", "x")}); err == nil {
 		t.Error("a job without a tenant was taken")
 	}

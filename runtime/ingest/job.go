@@ -20,6 +20,7 @@ type Source struct {
 	Modified  time.Time   `json:"modified,omitzero"`
 	Cut       Cut         `json:"cut"`
 	Data      []byte      `json:"-"`
+	Fault     error       `json:"-"` // what is wrong with it already; nil: nothing
 }
 
 // Cut says how a text is cut into chunks. Zero values are the chunker's defaults.

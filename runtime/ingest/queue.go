@@ -6,22 +6,16 @@
 package ingest
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/chunking"
-	"github.com/ledge-run/ledge/runtime/extract"
 	"github.com/ledge-run/ledge/runtime/hook"
 	"github.com/ledge-run/ledge/runtime/search"
 	"github.com/ledge-run/ledge/runtime/state"
@@ -117,58 +111,6 @@ func (q *Queue) sweep(tenant string) error {
 		}
 	}
 	return q.o.Store.Delete(tenant, drop)
-}
-
-// Submit accepts files. When it returns they are on the disk and will be worked off.
-func (q *Queue) Submit(tenant string, files []Source) (*Job, error) {
-	if tenant == "" {
-		return nil, errors.New("documents need a tenant")
-	}
-	if len(files) == 0 || len(files) > MaxItems {
-		return nil, fmt.Errorf("a job has 1 to %d files, not %d", MaxItems, len(files))
-	}
-	total := 0
-	for i := range files {
-		f := &files[i]
-		if f.Name == "" || len(f.Name) > 1024 || strings.ContainsRune(f.Name, 0) {
-			return nil, fmt.Errorf("file %d: a name of 1 to 1024 bytes without NUL is needed", i)
-		}
-		if err := f.Rule.Check(); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Name, err)
-		}
-		total += len(f.Data)
-	}
-	if total > MaxJob {
-		return nil, fmt.Errorf("the files of one job have %d bytes, at most %d; send them in several", total, MaxJob)
-	}
-	var random [4]byte
-	rand.Read(random[:])
-	// Ids are in the order of submission.
-	job := &Job{ID: fmt.Sprintf("job_%012x%x", q.o.Now().UnixMilli(), random), Tenant: tenant, Created: q.o.Now().UTC(), Total: len(files)}
-	for i := range files {
-		f := &files[i]
-		item := Item{Source: *f, Bytes: len(f.Data), State: Pending}
-		p, err := pair(itemName(job.ID, i), &item)
-		if err != nil {
-			return nil, err
-		}
-		pairs := []state.Pair{p}
-		for b := 0; b*sourceBlock < len(f.Data); b++ {
-			pairs = append(pairs, state.Pair{Name: sourceName(job.ID, i, b), Value: f.Data[b*sourceBlock : min(len(f.Data), (b+1)*sourceBlock)]})
-		}
-		if err := q.o.Store.Put(tenant, pairs); err != nil {
-			return nil, errors.Join(err, q.drop(tenant, job.ID))
-		}
-	}
-	p, err := pair(jobName(job.ID), job)
-	if err == nil {
-		err = q.o.Store.Commit(tenant, []state.Pair{p}, nil)
-	}
-	if err != nil {
-		return nil, errors.Join(err, q.drop(tenant, job.ID))
-	}
-	q.poke()
-	return job, nil
 }
 
 func (q *Queue) poke() {
@@ -424,78 +366,4 @@ func (q *Queue) settle(tenant string, j *Job, n int, item *Item) error {
 	close(q.changed)
 	q.changed = make(chan struct{})
 	return q.o.Store.Delete(tenant, names)
-}
-
-// ingest makes a document of one file.
-func (q *Queue) ingest(ctx context.Context, tenant, job string, n int, item *Item) error {
-	data, err := readSource(q.o.Store, tenant, job, n, item.Bytes)
-	if err != nil {
-		return err
-	}
-	digest := q.digest(item, data)
-	item.Document = search.DocumentID(item.Name)
-	old, err := q.o.Library.Get(tenant, item.Document)
-	if err != nil && !errors.Is(err, search.ErrNotFound) {
-		return err
-	}
-	if old != nil && old.Digest == digest {
-		item.State, item.Chunks = Unchanged, old.Chunks
-		if sameRule(&old.Rule, &item.Rule) && old.Modified.Equal(item.Modified) {
-			return nil
-		}
-		_, err := q.o.Library.SetRule(tenant, item.Document, item.Rule)
-		return err
-	}
-	text, mediaType, err := extract.Text(ctx, item.Name, item.MediaType, data)
-	if err != nil {
-		return err
-	}
-	chunks, err := q.cut(ctx, &hook.Document{Name: item.Name, MediaType: mediaType, Text: text, Strategy: item.Cut.Strategy, Size: item.Cut.Size, Overlap: item.Cut.Overlap}, item.Cut.Unit)
-	if err != nil {
-		return err
-	}
-	doc := &search.Document{Name: item.Name, Digest: digest, Owner: item.Owner, Origin: item.Origin, Rule: item.Rule, MediaType: mediaType, Modified: item.Modified, Bytes: int64(len(data))}
-	if err := q.o.Library.Put(ctx, tenant, doc, text, chunks); err != nil {
-		return err
-	}
-	item.State, item.Chunks = Done, len(chunks)
-	return nil
-}
-
-func sameRule(a, b *search.Rule) bool {
-	x, _ := json.Marshal(a)
-	y, _ := json.Marshal(b)
-	return bytes.Equal(x, y)
-}
-
-// digest identifies content and settings.
-func (q *Queue) digest(item *Item, data []byte) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%q %q %q %q %+v\n", q.o.Settings(), item.MediaType, item.Owner, item.Origin, item.Cut)
-	h.Write(data)
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// cut cuts a text. Chunks of nothing but spaces are none.
-func (q *Queue) cut(ctx context.Context, doc *hook.Document, unit string) ([]search.Chunk, error) {
-	c, err := q.o.Cutter(doc, unit)
-	if err != nil {
-		return nil, err
-	}
-	var out []search.Chunk
-	err = c.Cut(ctx, strings.NewReader(doc.Text), *doc, func(k hook.Chunk, text string) error {
-		if strings.TrimSpace(text) == "" {
-			return nil
-		}
-		chunk := search.Chunk{Start: k.Start, End: k.End, Heading: slices.Clone(k.Heading)}
-		if p := k.Parent; p != nil {
-			chunk.Parent = &search.Parent{ID: p.ID, Start: p.Start, End: p.End}
-		}
-		out = append(out, chunk)
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("chunker: %w", err)
-	}
-	return out, nil
 }

@@ -223,7 +223,7 @@ func (x *exchange) replay(key [32]byte, how, why string) (bool, error) {
 
 // store keeps a complete answer. An answer that a guard cut off is not one.
 func (x *exchange) store(answer *cachedAnswer) {
-	if !x.cache.admit || x.injected || len(x.trace.Degraded) > 0 || x.route.Refill && len(x.vault) > 0 {
+	if !x.cache.admit || x.injected || len(x.trace.Degraded) > 0 || x.route.Refill && len(x.vault) > 0 || readByPlugins(x.ctx) {
 		return // the answer is of this request's data only
 	}
 	for _, c := range answer.Choices {
@@ -231,13 +231,13 @@ func (x *exchange) store(answer *cachedAnswer) {
 			return
 		}
 	}
-	ttl := x.cache.ttl
-	for _, s := range x.sources { // an answer lives no longer than what it was made from
+	whole := x.cache.ttl + x.route.CacheStale
+	for _, s := range x.sources { // an answer lives no longer than what it was made from, not even as a stale one
 		if !s.expires.IsZero() {
-			ttl = min(ttl, s.expires.Sub(x.Now()))
+			whole = min(whole, s.expires.Sub(x.Now()))
 		}
 	}
-	if ttl <= 0 {
+	if whole <= 0 {
 		return
 	}
 	if m := &x.cache.meaning; m.text != "" && m.vector == nil { // nothing was looked for
@@ -245,14 +245,13 @@ func (x *exchange) store(answer *cachedAnswer) {
 			m.vector = found.Vector
 		}
 	}
-	answer.Fresh, answer.Question = x.Now().Add(ttl), x.cache.meaning.question()
-	ttl += x.route.CacheStale
+	answer.Fresh, answer.Question = x.Now().Add(min(x.cache.ttl, whole)), x.cache.meaning.question()
 	doc, err := json.Marshal(answer)
 	if err == nil {
-		err = x.Cache.Put(x.ctx, x.req.Tenant, x.cache.key, doc, ttl)
+		err = x.Cache.Put(x.ctx, x.req.Tenant, x.cache.key, doc, whole)
 	}
 	if err == nil && answer.Question != nil {
-		err = x.Meanings.Add(x.cache.meaning.scope, answer.Question.Text, x.cache.meaning.vector, x.cache.key, x.Now().Add(ttl))
+		err = x.Meanings.Add(x.cache.meaning.scope, answer.Question.Text, x.cache.meaning.vector, x.cache.key, x.Now().Add(whole))
 	}
 	if err != nil {
 		x.Log.Warn("the answer was not cached", "request", x.req.ID, "error", err)

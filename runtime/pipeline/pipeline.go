@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/ledge-run/ledge/runtime/embedding"
@@ -281,18 +282,35 @@ type exchange struct {
 	sure      sureness // of the answer that is held back
 }
 
-// accessKey is where a request's context holds what its caller may read.
+// accessKey is where a request's context holds its reader.
 type accessKey struct{}
+
+// reader is what a request's caller may read, and whether a plugin of the request asked.
+type reader struct {
+	search.Access
+	asked atomic.Bool
+}
 
 // WithAccess returns a context of a request whose caller may read what a says.
 func WithAccess(ctx context.Context, a search.Access) context.Context {
-	return context.WithValue(ctx, accessKey{}, a)
+	return context.WithValue(ctx, accessKey{}, &reader{Access: a})
 }
 
-// AccessOf is what the caller may read in whose request a plugin was called. There is none outside a request.
+// AccessOf is what the caller may read in whose request a plugin was called. There is none outside a request. The answer of
+// a request whose plugins ask is made of what this caller may read now, and is kept for no other request.
 func AccessOf(ctx context.Context) (search.Access, bool) {
-	a, ok := ctx.Value(accessKey{}).(search.Access)
-	return a, ok
+	r, ok := ctx.Value(accessKey{}).(*reader)
+	if !ok {
+		return search.Access{}, false
+	}
+	r.asked.Store(true)
+	return r.Access, true
+}
+
+// readByPlugins says whether a plugin of the request asked for what its caller may read.
+func readByPlugins(ctx context.Context) bool {
+	r, ok := ctx.Value(accessKey{}).(*reader)
+	return ok && r.asked.Load()
 }
 
 // departure is an error of emit: the client does not take what it is told any more.

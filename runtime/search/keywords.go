@@ -249,13 +249,10 @@ func queryTerms(query string) []queryTerm {
 	return out
 }
 
-// search scores every row of allow that has a term of the query. rows and length are the number of allowed rows and of
-// the terms in them: what a caller may not see has no influence on scores.
-func (k *keywords) search(query string, allow []uint64, rows int, length int64) []match {
+// gather finds the terms of a query with their allowed rows and their weights. rows is the number of allowed rows: what a
+// caller may not see has no influence on weights and scores.
+func (k *keywords) gather(query string, allow []uint64, rows int) []queryTerm {
 	list := queryTerms(query)
-	if len(list) == 0 || rows == 0 {
-		return nil
-	}
 	for i := range list {
 		q := &list[i]
 		if p := k.find(q.id); p != nil {
@@ -264,6 +261,11 @@ func (k *keywords) search(query string, allow []uint64, rows int, length int64) 
 		df := float64(len(q.rows))
 		q.idf = float32(math.Log1p((float64(rows) - df + 0.5) / (df + 0.5)))
 	}
+	return list
+}
+
+// score scores every row of the terms; length is the number of terms in the allowed rows.
+func (k *keywords) score(list []queryTerm, rows int, length int64) []match {
 	if len(list) > maxQueryTerms {
 		slices.SortStableFunc(list, func(a, b queryTerm) int {
 			switch {

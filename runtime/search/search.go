@@ -24,7 +24,7 @@ const rrfK = 60
 
 // Weights of the two ranks in the fusion. See RATIONALE.md, "Why are ranks weighted".
 const (
-	lexicalWeight = 0.3 // of vectors that compare words, against 1 for keywords
+	lexicalWeight = 0.1 // of vectors that compare words, against 1 for keywords
 	keywordWeight = 0.5 // of keywords, against 1 for the vectors of a loaded model
 )
 
@@ -54,7 +54,7 @@ type Query struct {
 const (
 	DefaultK     = 5
 	MaxK         = 200
-	DefaultMMR   = 0.85
+	DefaultMMR   = 0.95
 	DefaultFloor = 0.25
 )
 
@@ -108,7 +108,8 @@ func (l *Library) Search(ctx context.Context, q Query) (*Result, error) {
 		return nil, err
 	}
 	var embedded []float32
-	if q.Mode != Keyword {
+	_, weighted := l.o.Embedder.(embedding.Weighted)
+	if q.Mode != Keyword && !weighted {
 		var err error
 		if embedded, err = embedding.Query(ctx, l.o.Embedder, q.Text); err != nil {
 			return nil, fmt.Errorf("search: %w", err)
@@ -208,8 +209,12 @@ func (l *Library) bring(t *tenant) error {
 // candidates ranks rows by keywords and by vectors, and fuses the ranks.
 func (l *Library) candidates(tenant string, x *index, q *Query, embedded []float32, mask []uint64, rows int, length int64) ([]candidate, error) {
 	var found []match
+	asked := x.words.gather(q.Text, mask, rows)
+	if e, ok := l.o.Embedder.(embedding.Weighted); ok && q.Mode != Keyword {
+		embedded = e.EmbedWeighted(q.Text, rarity(asked))
+	}
 	if q.Mode != Vector {
-		found = x.words.search(q.Text, mask, rows, length)
+		found = x.words.score(asked, rows, length)
 	}
 	keywords, vectors := l.weights()
 	list := map[int]*candidate{}
@@ -250,6 +255,23 @@ func (l *Library) candidates(tenant string, x *index, q *Query, embedded []float
 	}
 	slices.SortFunc(out, byScore)
 	return out, nil
+}
+
+// rarity is the weight of a term of a question: 1 for the rarest of them. Those that were left out of it count little.
+func rarity(list []queryTerm) func(stem []byte) float64 {
+	var most float32
+	for i := range list {
+		most = max(most, list[i].idf)
+	}
+	return func(stem []byte) float64 {
+		id := idOf(stem)
+		for i := range list {
+			if list[i].id == id && most > 0 {
+				return float64(list[i].idf / most)
+			}
+		}
+		return 1
+	}
 }
 
 func byScore(a, b candidate) int {
