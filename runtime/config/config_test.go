@@ -2,9 +2,13 @@ package config
 
 import (
 	"os"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ledge-run/ledge/policies"
 )
 
 func TestDefaults_AreComplete(t *testing.T) {
@@ -19,6 +23,35 @@ func TestDefaults_AreComplete(t *testing.T) {
 	if len(r.Guards.Input) != 2 || r.Guards.Input[0].Open() || !r.Router.Open() || r.Window != 256 {
 		t.Errorf("default route not read: %+v", r)
 	}
+}
+
+// The file is what a reader finds keys in.
+func TestDefaults_NameEveryKey(t *testing.T) {
+	seen := map[reflect.Type]bool{}
+	var walk func(reflect.Type, string)
+	walk = func(typ reflect.Type, path string) {
+		switch typ.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Map:
+			walk(typ.Elem(), path)
+		case reflect.Struct:
+			if seen[typ] {
+				return
+			}
+			seen[typ] = true
+			for i := range typ.NumField() {
+				f := typ.Field(i)
+				key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+				if key == "-" {
+					continue
+				}
+				if key != "" && !regexp.MustCompile(`\b`+key+`:`).Match(policies.Default) {
+					t.Errorf("default.yaml does not name %s.%s", path, key)
+				}
+				walk(f.Type, path+"."+key)
+			}
+		}
+	}
+	walk(reflect.TypeFor[Config](), "")
 }
 
 func TestParse_LaysFileOverDefaults(t *testing.T) {
@@ -88,6 +121,11 @@ func TestParse_FaultsShowTheLine(t *testing.T) {
 		"the ceiling":       {"sandbox: {ceiling: [zzz]}\n", "sandbox.ceiling"},
 		"a name in headers": {"routes: {\"a\\r\\nX: 1\": {models: [local]}}\n", "printable"},
 		"a model's id":      {"model: {id: \"a\\u001b[2J\"}\n", "printable"},
+		"a leak of nothing": {"routes: {a: {models: [local], guards: {leak: redact}}}\n", "no system prompt"},
+		"a busy exporter":   {"telemetry: {otlp: \"http://127.0.0.1:1\", interval: 1ns}\n", "telemetry.interval"},
+		"a header's name":   {"telemetry: {otlp: \"http://127.0.0.1:1\", headers: {\"A B\": x}}\n", "not the name of a header"},
+		"a header's value":  {"telemetry: {otlp: \"http://127.0.0.1:1\", headers: {A: \"x\\r\\nB: y\"}}\n", "control character"},
+		"credentials":       {"telemetry: {otlp: \"http://u:p@127.0.0.1:1\"}\n", "without credentials"},
 		"not yaml":          {"listen: [\n", "listen"},
 		"a list":            {"- a\n- b\n", "configuration test"},
 	} {

@@ -394,6 +394,9 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 	default:
 		add(path+".guards.leak", "%q is not one of redact, block, shadow", r.Guards.Leak)
 	}
+	if r.Guards.Leak != "" && strings.TrimSpace(r.System) == "" {
+		add(path+".guards.leak", "the route has no system prompt to keep back; give it system, since what clients send as theirs is no secret from them")
+	}
 	if r.Router.Plugin != "" {
 		stage(path+".router", &r.Router, "open")
 	}

@@ -65,6 +65,7 @@ const (
 	batchSize   = 256
 	batchWait   = 2 * time.Second
 	postTimeout = 10 * time.Second
+	closeWait   = 5 * time.Second // that a collector may hold up the end of the process
 	attempts    = 4
 	maxReply    = 64 << 10
 
@@ -79,6 +80,8 @@ type Exporter struct {
 	begun   time.Time
 	queue   chan *pipeline.Trace
 	stop    context.CancelFunc
+	posts   context.Context // of what is being sent; it goes on after stop, until abort
+	abort   context.CancelFunc
 	tasks   sync.WaitGroup
 
 	sent, dropped atomic.Int64
@@ -100,6 +103,7 @@ func New(c Config) (*Exporter, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	e := &Exporter{cfg: c, traces: base.JoinPath("v1/traces").String(), metrics: base.JoinPath("v1/metrics").String(), begun: time.Now(),
 		queue: make(chan *pipeline.Trace, queueSize), stop: stop}
+	e.posts, e.abort = context.WithCancel(context.Background())
 	e.tasks.Go(func() { e.sendSpans(ctx) })
 	if c.Metrics != nil {
 		e.tasks.Go(func() { e.sendMetrics(ctx) })
@@ -127,8 +131,11 @@ func (e *Exporter) Observe(t *pipeline.Trace) {
 // Stats are the requests whose spans were sent, and of those that were not.
 func (e *Exporter) Stats() (sent, dropped int64) { return e.sent.Load(), e.dropped.Load() }
 
-// Close sends what waits, as far as ctx lets it, and ends.
+// Close sends what waits, as far as ctx and a few seconds let it, and ends.
 func (e *Exporter) Close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, closeWait)
+	defer cancel()
+	context.AfterFunc(ctx, e.abort)
 	e.stop()
 	e.tasks.Wait()
 	e.flush(ctx)
@@ -159,7 +166,7 @@ func (e *Exporter) sendSpans(ctx context.Context) {
 			}
 		}
 		full.Stop()
-		e.post(context.WithoutCancel(ctx), batch, ctx.Done())
+		e.post(e.posts, batch, ctx.Done())
 	}
 }
 

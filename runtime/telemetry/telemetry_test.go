@@ -146,6 +146,36 @@ func TestExporter_DropsAndCountsWhatNobodyTakes(t *testing.T) {
 	}
 }
 
+// One batch is under way and one waits when the end comes.
+func TestExporter_CloseDoesNotWaitForACollectorThatHangs(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	asked, release := make(chan struct{}, 8), make(chan struct{})
+	c := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		<-release
+	}))
+	defer c.Close()
+	defer close(release)
+	e, err := New(Config{Endpoint: c.URL, Client: &http.Client{Transport: &http.Transport{}}, Metrics: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range batchSize + 1 {
+		e.Observe(sample())
+	}
+	<-asked
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	e.Close(ctx)
+	if took := time.Since(begin); took > postTimeout/2 {
+		t.Errorf("closing took %v", took)
+	}
+	if sent, dropped := e.Stats(); sent != 0 || dropped != batchSize+1 {
+		t.Errorf("sent %d, dropped %d", sent, dropped)
+	}
+}
+
 func TestPoints_AreThoseOfTheRegistry(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	c := newCollector()
