@@ -246,7 +246,7 @@ type Guards struct {
 type CacheUse struct {
 	Plugin  string   `yaml:"plugin"`
 	TTL     Duration `yaml:"ttl"`
-	Stale   Duration `yaml:"stale"` // beyond the TTL, while a new answer is made
+	Stale   Duration `yaml:"stale"` // beyond the TTL, while a new answer is made; never beyond the expiry of a document
 	Timeout Duration `yaml:"timeout"`
 }
 

@@ -223,11 +223,8 @@ func TestRetrieve_NeverLeaksThroughTheAnswerPath(t *testing.T) {
 		readers.Go(func() {
 			rng := rand.New(rand.NewPCG(3, uint64(n)))
 			for i := 0; i < questions/askers && !t.Failed(); i++ {
-				if asked.Add(1)%25 == 0 {
-					select {
-					case step <- struct{}{}:
-					default:
-					}
+				if asked.Add(1)%50 == 0 {
+					step <- struct{}{} // the others go on asking while the change is made
 				}
 				user := rng.IntN(24) // two by two of equal rights
 				a := search.Access{Tenant: fmt.Sprint("t", rng.IntN(tenants)), Subject: fmt.Sprint("user", user), Clearance: levels[user/2%3], Groups: []string{fmt.Sprint("g", user/2%4)}}
@@ -294,7 +291,7 @@ func TestRetrieve_NeverLeaksThroughTheAnswerPath(t *testing.T) {
 				count, _ := outcomes.LoadOrStore(tr.Cache, &atomic.Int64{})
 				count.(*atomic.Int64).Add(1)
 				if tr.CacheKey != "" {
-					if maker, there := madeBy.LoadOrStore(tr.CacheKey, a.Subject); there && maker != a.Subject {
+					if maker, there := madeBy.LoadOrStore(tr.CacheKey, a.Subject); there && maker != a.Subject && tr.Cache != cacheMiss {
 						otherMade.Add(1)
 					}
 				}
@@ -308,7 +305,7 @@ func TestRetrieve_NeverLeaksThroughTheAnswerPath(t *testing.T) {
 	outcomes.Range(func(k, v any) bool { seen[k.(string)] = v.(*atomic.Int64).Load(); return true })
 	changes := texts.Load() - tenants*docs
 	t.Logf("%v, %d by another's answer, %d citations, %d undecided, %d prompts, %d texts replaced", seen, otherMade.Load(), cited.Load(), undecided.Load(), m.asked.Load(), changes)
-	if !t.Failed() && (seen[cacheHit] < 500 || seen[cacheSemantic] < 100 || seen[cacheMiss] < 500 || otherMade.Load() < 200 || cited.Load() < questions/2 || undecided.Load() < 300 || changes < 20) {
+	if !t.Failed() && (seen[cacheHit] < 300 || seen[cacheSemantic] < 300 || seen[cacheMiss] < 500 || otherMade.Load() < 200 || cited.Load() < questions/2 || undecided.Load() < 300 || changes < 50) {
 		t.Error("the test saw too little")
 	}
 }
