@@ -147,6 +147,9 @@ func (e *Egress) allow(method string, u *url.URL) (Reach, error) {
 				best, ok = max(best, r.Reach), true
 			}
 		}
+		if !ok && len(list) == 0 && e.Gap.Offline() {
+			return 0, errors.New("the appliance is offline, and sandbox.ceiling has no rule that says where plugins may go; add for example http=" + method + " " + target.Scheme + "://" + u.Host)
+		}
 		if !ok {
 			return 0, errors.New("no rule allows it; grant for example http=" + method + " " + target.Scheme + "://" + u.Host + target.Path)
 		}

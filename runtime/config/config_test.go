@@ -122,6 +122,7 @@ func TestParse_FaultsShowTheLine(t *testing.T) {
 		"a name in headers": {"routes: {\"a\\r\\nX: 1\": {models: [local]}}\n", "printable"},
 		"a model's id":      {"model: {id: \"a\\u001b[2J\"}\n", "printable"},
 		"a leak of nothing": {"routes: {a: {models: [local], guards: {leak: redact}}}\n", "no system prompt"},
+		"an empty domain":   {"routes: {a: {models: [local], examples: {\"domain:\": [x]}}}\n", "names no intent"},
 		"a busy exporter":   {"telemetry: {otlp: \"http://127.0.0.1:1\", interval: 1ns}\n", "telemetry.interval"},
 		"a header's name":   {"telemetry: {otlp: \"http://127.0.0.1:1\", headers: {\"A B\": x}}\n", "not the name of a header"},
 		"a header's value":  {"telemetry: {otlp: \"http://127.0.0.1:1\", headers: {A: \"x\\r\\nB: y\"}}\n", "control character"},

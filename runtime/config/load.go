@@ -409,6 +409,9 @@ func (c *Config) validateRoute(path string, r *Route, add func(path, format stri
 		}
 	}
 	for name, list := range r.Examples {
+		if name == "" || strings.TrimPrefix(name, "domain:") == "" {
+			add(path+".examples", "%q names no intent; write for example refund, domain:legal, or sensitive", name)
+		}
 		if len(list) == 0 || len(list) > maxExamples || slices.ContainsFunc(list, func(s string) bool { return strings.TrimSpace(s) == "" }) {
 			add(path+".examples."+name, "give 1 to %d utterances, none of them empty", maxExamples)
 		}
