@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/ledge-run/ledge/runtime/openai"
 	"github.com/ledge-run/ledge/runtime/pipeline"
@@ -33,6 +34,10 @@ func (r *Runtime) CountPrompt(ctx context.Context, who Identity, req *openai.Cha
 			return 0, err
 		}
 		defer release()
+		if err := counting.enter(ctx); err != nil {
+			return 0, err
+		}
+		defer counting.leave()
 		prompt := p.Prompt
 		prompt.MaxTokens = 1
 		if prompt.Messages = p.Messages; route.System != "" {
@@ -42,3 +47,21 @@ func (r *Runtime) CountPrompt(ctx context.Context, who Identity, req *openai.Cha
 	}
 	return promptTokens(p), nil
 }
+
+// counting lets as many prompts be counted at once as there are processors: more would take memory and no less time, and
+// a prompt as long as a body may be takes 200 MiB.
+var counting = make(turns, runtime.GOMAXPROCS(0))
+
+// turns are places that are waited for in no order.
+type turns chan struct{}
+
+func (t turns) enter(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turns) leave() { <-t }
