@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -13,7 +14,7 @@ import (
 )
 
 // What clients and upstreams send is nearly always plain: text messages with a few numbers, chunks with a piece of text.
-// These documents are read here in one pass, for a fifth of the time that encoding/json takes. A document that is not
+// These documents are read here for a fifth to a third of the time that encoding/json takes. A document that is not
 // plain, or not valid, is left to encoding/json: what comes out, and what is said of a fault, is the same either way.
 
 // errNotPlain leaves a document to encoding/json.
@@ -161,7 +162,8 @@ func (u *Usage) plain(doc hook.Raw) error {
 	})
 }
 
-// members calls f for the members of an object whose names are all different.
+// members calls f for the members of an object whose names are all different. One with many is not plain: names are
+// compared with each other.
 func members(doc hook.Raw, f func(name string, v hook.Raw) error) error {
 	if !isObject(doc) {
 		return errNotPlain
@@ -169,10 +171,8 @@ func members(doc hook.Raw, f func(name string, v hook.Raw) error) error {
 	var room [16]string
 	seen := room[:0]
 	return doc.Each(func(name string, v hook.Raw) error {
-		for _, s := range seen {
-			if s == name {
-				return errNotPlain
-			}
+		if len(seen) == len(room) || slices.Contains(seen, name) {
+			return errNotPlain
 		}
 		seen = append(seen, name)
 		return f(name, v)

@@ -2,7 +2,9 @@ package openai
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -51,6 +53,20 @@ func TestPlain_TakesWhatClientsSend(t *testing.T) {
 		if got := new(ChatChunk).Plain([]byte(chunks[i])); got != want {
 			t.Errorf("Plain(%s) = %v", chunks[i], got)
 		}
+	}
+}
+
+// A body of many names must not cost more than in proportion to its length.
+func TestPlain_LeavesObjectsOfManyMembers(t *testing.T) {
+	var many strings.Builder
+	for i := range 200_000 {
+		fmt.Fprintf(&many, `"a%d":1,`, i)
+	}
+	if new(ChatRequest).plain([]byte(`{"messages":[{` + many.String() + `"role":"user"}]}`)) {
+		t.Error("a message of 200,000 members is plain")
+	}
+	if new(ChatChunk).Plain([]byte(`{` + many.String() + `"id":"c"}`)) {
+		t.Error("a chunk of 200,000 members is plain")
 	}
 }
 
